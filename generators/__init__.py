@@ -1,0 +1,1 @@
+"""Generators: plugins that turn a text into a clip."""

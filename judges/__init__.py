@@ -1,0 +1,1 @@
+"""Judges: plugins that score a clip for semantic adherence and physical commonsense."""

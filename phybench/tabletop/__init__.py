@@ -1,0 +1,1 @@
+"""The embedded simulated world: coloured shapes and liquids on a table."""

@@ -1,0 +1,1 @@
+"""Refiners: plugins that rewrite a prompt before it reaches a generator."""

@@ -1,0 +1,1 @@
+"""Training: the SFT and curriculum-GRPO recipe that makes a refiner."""
