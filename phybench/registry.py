@@ -1,0 +1,263 @@
+"""Finding plugins by name: entry points and preset files, loaded only when used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from phybench.contracts import Generator, Judge, PluginInfo, Refiner
+from phybench.errors import ConfigError, MissingExtraError
+from phybench.spec import PluginSpec, make_spec, parse_spec
+
+Kind = Literal["refiner", "generator", "judge"]
+Plugin = Refiner | Generator | Judge
+KINDS: tuple[Kind, ...] = ("refiner", "generator", "judge")
+METHODS: Mapping[Kind, str] = {"refiner": "refine", "generator": "generate", "judge": "score"}
+_EXTRAS = {
+    "torch": "local",
+    "transformers": "local",
+    "peft": "local",
+    "accelerate": "local",
+    "diffusers": "video",
+    "vllm": "vllm",
+    "trl": "train",
+    "datasets": "hub",
+    "ray": "ray",
+    "openai": "api",
+    "tenacity": "api",
+    "httpx": "api",
+    "runwayml": "api",
+    "fal_client": "api",
+    "pyarrow": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A plugin that is ready to be described and called in this process.
+
+    Args:
+        kind: What it is.
+        spec: How the user asked for it.
+        plugin: The object.
+        info: Its description, with the user's label if one was given.
+    """
+
+    kind: Kind
+    spec: PluginSpec
+    plugin: Any
+    info: PluginInfo
+
+
+def group(kind: Kind) -> str:
+    """The entry-point group that plugins of a kind register in."""
+    return f"phybench.{kind}s"
+
+
+def names(kind: Kind) -> list[str]:
+    """All names that a SPEC of this kind can use, presets included, sorted."""
+    return sorted({*_targets(kind), *(path.stem for path in _preset_files(kind))})
+
+
+def create(kind: Kind, spec: str | PluginSpec) -> Any:
+    """Construct a plugin in this process.
+
+    Args:
+        kind: ``refiner``, ``generator`` or ``judge``.
+        spec: A SPEC string or a parsed one.
+
+    Raises:
+        ConfigError: If the name is unknown or ambiguous, an option is unknown or out of range, or
+            the plugin itself refuses its options.
+        MissingExtraError: If a dependency of the plugin is not installed.
+    """
+    asked = parse_spec(spec) if isinstance(spec, str) else spec
+    target, options = resolve(kind, asked)
+    factory = _load(kind, asked.name, target)
+    arguments = _arguments(f"{kind} `{asked.name}`", factory, options)
+    try:
+        plugin = factory(**arguments)
+    except ModuleNotFoundError as error:
+        raise _missing(kind, asked.name, error) from error
+    if not callable(getattr(plugin, METHODS[kind], None)) or not isinstance(
+        getattr(plugin, "info", None), PluginInfo
+    ):
+        raise ConfigError(
+            f"Expected {kind} `{asked.name}` to have `info` and `{METHODS[kind]}()`, but "
+            f"{target.value} made a {type(plugin).__name__} without them."
+        )
+    return plugin
+
+
+def open_plugin(kind: Kind, spec: PluginSpec) -> Opened:
+    """Construct a plugin where the spec wants it and describe it.
+
+    Raises:
+        ConfigError: As :func:`create`.
+    """
+    if spec.python:
+        from phybench.executors.remote import RemotePlugin
+
+        plugin: Any = RemotePlugin(kind, spec)
+    else:
+        plugin = create(kind, spec)
+    info = replace(plugin.info, name=spec.label) if spec.label else plugin.info
+    return Opened(kind, spec, plugin, info)
+
+
+def expand(kind: Kind, spec: PluginSpec) -> list[PluginSpec]:
+    """The specs that one SPEC stands for.
+
+    A plugin class may have a static ``expand(options)`` that returns several option sets, as the
+    generator ``files`` does for ``model=*``.
+    """
+    target, options = resolve(kind, spec)
+    factory = None if spec.python else _load(kind, spec.name, target)
+    expander = getattr(factory, "expand", None)
+    if expander is None:
+        return [spec]
+    return [
+        replace(make_spec(target.name, found), label=spec.label, workers=spec.workers)
+        for found in expander(options)
+    ]
+
+
+def resolve(kind: Kind, spec: PluginSpec) -> tuple[EntryPoint, dict[str, object]]:
+    """The entry point behind a name and the options to call it with (preset first, user last).
+
+    Raises:
+        ConfigError: If there is no such name; the message suggests similar ones.
+    """
+    targets = _targets(kind)
+    if spec.name in targets:
+        return targets[spec.name], dict(spec.options)
+    preset = _preset(kind, spec.name)
+    if preset is None:
+        raise ConfigError(unknown(kind, spec.name, names(kind)))
+    if preset["plugin"] not in targets:
+        raise ConfigError(unknown(f"plugin of preset `{spec.name}`", preset["plugin"], targets))
+    return targets[preset["plugin"]], {**(preset.get("options") or {}), **spec.options}
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not there, with the closest ones that are."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    hint = f"Did you mean {_or(close)}?" if close else f"There is {_or(choices)}."
+    return f"Expected a known {what}, but got `{name}`. {hint}"
+
+
+def _or(choices: list[str]) -> str:
+    return " or ".join(f"`{choice}`" for choice in choices) or "none"
+
+
+def _targets(kind: Kind) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group(kind)):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise ConfigError(
+                f"Expected one {kind} named `{entry.name}`, but {_origin(other)} and "
+                f"{_origin(entry)} both register it. Uninstall one of them."
+            )
+    return found
+
+
+def _origin(entry: EntryPoint) -> str:
+    package = entry.dist.name if entry.dist else "an unknown package"
+    return f"{entry.value} (of {package})"
+
+
+def _preset_files(kind: Kind) -> list[Path]:
+    package = importlib.import_module(group(kind))
+    return sorted(Path(str(package.__file__)).parent.glob("presets/*.yaml"))
+
+
+def _preset(kind: Kind, name: str) -> dict[str, Any] | None:
+    paths = {path.stem: path for path in _preset_files(kind)}
+    path = Path(name) if name.endswith(".yaml") else paths.get(name)
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        preset = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"Cannot read preset {name!r}: {error}.") from error
+    if not isinstance(preset, dict) or not isinstance(preset.get("plugin"), str):
+        raise ConfigError(f"Expected preset {name!r} to have a key `plugin`, but it has none.")
+    return preset
+
+
+def _load(kind: Kind, name: str, target: EntryPoint) -> Any:
+    try:
+        return target.load()
+    except ModuleNotFoundError as error:
+        raise _missing(kind, name, error) from error
+    except AttributeError as error:
+        raise ConfigError(
+            f"Cannot load {kind} `{name}` from {_origin(target)}: {error}."
+        ) from error
+
+
+def _missing(kind: Kind, name: str, error: ModuleNotFoundError) -> ConfigError:
+    module = (error.name or "").partition(".")[0]
+    if module in _EXTRAS:
+        return MissingExtraError(f"{kind} `{name}`", module, _EXTRAS[module])
+    return ConfigError(f"{kind} `{name}` needs `{error.name}`, which is not installed.")
+
+
+def _arguments(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
+    """Check options against the factory's signature and turn strings into its types."""
+    signature = inspect.signature(factory)
+    accepted = {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+    }
+    for name in options:
+        if name not in accepted:
+            raise ConfigError(unknown(f"option of {what}", name, accepted))
+    for name, parameter in accepted.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise ConfigError(f"Expected {what} to be given `{name}`, but it is missing.")
+    return _coerced(what, factory, options) if options else {}
+
+
+def _coerced(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    hints = typing.get_type_hints(function, include_extras=True)
+    arguments: dict[str, Any] = {}
+    for name, value in options.items():
+        hint = hints.get(name, str)
+        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config(hint, ConfigDict))
+        try:
+            arguments[name] = adapter.validate_python(_listed(hint, value))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise ConfigError(
+                f"Expected option `{name}` of {what} to be valid, but got {value!r}: {reason}."
+            ) from error
+    return arguments
+
+
+def _config(hint: Any, config: Any) -> Any:
+    """Numbers given for text options (``revision=2`` from YAML) are text."""
+    return config(coerce_numbers_to_str=True) if hint in {str, str | None} else None
+
+
+def _listed(hint: Any, value: object) -> object:
+    """``a|b`` stands for a list where the option is one."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    listed = any(typing.get_origin(option) in {list, tuple, set, frozenset} for option in options)
+    return value.split("|") if listed and isinstance(value, str) else value
