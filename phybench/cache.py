@@ -1,0 +1,97 @@
+"""One folder that remembers every finished unit of work, across runs and processes.
+
+Results lie in an SQLite file (write-ahead log: readers and writers of several processes do not
+block each other, and a killed writer leaves no torn row), clips as files beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from phybench.codec import Value, from_json, to_json
+from phybench.contracts import Clip
+from phybench.errors import ConfigError, StorageError
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
+_BUSY_SECONDS = 30.0
+
+
+def default_folder() -> Path:
+    """``$PHYBENCH_CACHE``, else the user's cache folder."""
+    own = os.environ.get("PHYBENCH_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "phybench"
+
+
+class Cache:
+    """Finished units by content hash.
+
+    Args:
+        folder: Where to keep them; made if absent.
+
+    Raises:
+        ConfigError: If the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        try:
+            (self.folder / "clips").mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                self.folder / "units.sqlite", timeout=_BUSY_SECONDS, isolation_level=None
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"Cannot use the cache folder {str(folder)!r}: {error}. "
+                "Name another with PHYBENCH_CACHE."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def get(self, key: str) -> Value | None:
+        """The unit's result, or ``None`` if it is not there or its clip is gone."""
+        row = self._database.execute("SELECT value FROM units WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        value = from_json(json.loads(row[0]))
+        if isinstance(value, Clip) and value.path is not None and not value.path.is_file():
+            return None
+        return value
+
+    def put(self, units: Iterable[tuple[str, Value]]) -> None:
+        """Remember finished units, all or none; they are on disk when this returns.
+
+        Raises:
+            StorageError: If the disk is full or refuses the write.
+        """
+        rows = [(key, json.dumps(to_json(value))) for key, value in units]
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany("INSERT OR REPLACE INTO units VALUES (?, ?)", rows)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise StorageError(
+                f"Cannot write to the cache {str(self.folder)!r}: {error}."
+            ) from error

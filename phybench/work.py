@@ -1,0 +1,71 @@
+"""One batch of one stage: call the plugin, and let no input take its neighbours with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from phybench.clips import store_clip
+from phybench.codec import Value
+from phybench.contracts import ClipRequest, Failure, Frames, JudgeRequest, NoVideo, VideoFile
+from phybench.registry import Kind
+
+Request = tuple[str, str | ClipRequest | JudgeRequest, int]
+"""A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""
+_Made = Sequence[Frames | VideoFile | NoVideo | Failure]
+
+
+def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -> list[Value]:
+    """Do one batch.
+
+    An exception of the plugin is tried again one input at a time, so that it becomes a failure of
+    the input that caused it and of no other.
+
+    Args:
+        kind: The stage.
+        plugin: The plugin of that stage.
+        requests: The batch.
+        clips: The cache's clip folder, where generated videos are stored.
+
+    Returns:
+        One result per request, in order.
+    """
+    bodies = [body for _, body, _ in requests]
+    if kind == "refiner":
+        seeds = [seed for _, _, seed in requests]
+        return _isolated(lambda part: plugin.refine(bodies[part], seeds[part]), len(bodies))
+    if kind == "judge":
+        return _isolated(lambda part: plugin.score(bodies[part]), len(bodies))
+    made = _isolated(lambda part: plugin.generate(bodies[part]), len(bodies))
+    return [_stored(video, clips, key) for video, (key, _, _) in zip(made, requests, strict=True)]
+
+
+def _stored(video: Any, clips: Path, key: str) -> Value:
+    try:
+        return store_clip(video, clips, key)
+    except ValueError as error:
+        return Failure("invalid-video", str(error))
+
+
+def _isolated(call: Callable[[slice], Sequence[Any]], count: int) -> list[Any]:
+    results = _attempt(call, slice(0, count))
+    if isinstance(results, Failure):
+        if count == 1:
+            return [results]
+        singles = (_attempt(call, slice(index, index + 1)) for index in range(count))
+        return [single if isinstance(single, Failure) else single[0] for single in singles]
+    return results
+
+
+def _attempt(call: Callable[[slice], Sequence[Any]], part: slice) -> list[Any] | Failure:
+    expected = part.stop - part.start
+    try:
+        results = list(call(part))
+    except Exception as error:  # noqa: BLE001  a plugin is foreign code: whatever it raises is its input's failure
+        return Failure("error", f"{type(error).__name__}: {error}", retryable=True)
+    if len(results) != expected:
+        return Failure(
+            "contract", f"Expected {expected} results, but the plugin gave {len(results)}."
+        )
+    return results
