@@ -1,0 +1,146 @@
+"""When a request to a service is worth repeating, how long to wait, and what it failed of.
+
+One policy for every service, because the vendors' SDKs disagree: on ``Retry-After: 300`` one gives
+up, one sleeps through it without a bound and one hammers the server.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from phybench.contracts import Failure
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_BACKOFF_START_S, _BACKOFF_MAX_S = 1.0, 30.0
+_NO_CREDIT = frozenset({"insufficient_quota", "billing_error", "credit_balance_exhausted"})
+_MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
+_TRANSPORTS = ("httpx", "httpcore")
+
+
+class AttemptError(Exception):
+    """An attempt that gave no reply."""
+
+    def __init__(self, failure: Failure, retry_after_s: float | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.retry_after_s = retry_after_s
+
+
+class TransientError(AttemptError):
+    """An attempt that is worth repeating at once."""
+
+
+def failed(kind: str, message: str, *, reply: str = "", retryable: bool = False) -> AttemptError:
+    """An end that repeating would not change now."""
+    return AttemptError(Failure(kind, message, retryable=retryable, reply=reply))
+
+
+def transient(
+    kind: str, message: str, *, reply: str = "", retry_after_s: float | None = None
+) -> TransientError:
+    """An end that the next attempt may not meet."""
+    return TransientError(Failure(kind, message, retryable=True, reply=reply), retry_after_s)
+
+
+def from_sdk_error(error: Exception, scrub: Callable[[str], str]) -> AttemptError:
+    """What the OpenAI SDK or its transport raised, as an attempt's failure.
+
+    Raises:
+        Exception: The error itself, if neither the service nor the network is to blame.
+    """
+    import openai
+
+    message = scrub(str(error))[:1000] or type(error).__name__
+    if isinstance(error, openai.APIStatusError):
+        return _from_status(error, message)
+    if isinstance(error, openai.APITimeoutError) or "timeout" in type(error).__name__.lower():
+        return transient("timeout", f"The server did not answer in time: {message}")
+    if isinstance(error, UnicodeError):
+        return failed("request", f"The request cannot be written as UTF-8: {message}")
+    if isinstance(error, openai.APIConnectionError | OSError) or _is_transport_error(error):
+        return transient("connection", f"The connection broke: {message}")
+    raise error
+
+
+def _is_transport_error(error: Exception) -> bool:
+    # The SDK has changed its HTTP library once; its name is the only stable mark.
+    return type(error).__module__.startswith(_TRANSPORTS)
+
+
+def _from_status(error: Any, message: str) -> AttemptError:
+    body = error.body if isinstance(error.body, Mapping) else {}
+    marks = {str(body.get("type")), str(body.get("code"))}
+    status, wait = error.status_code, _retry_after_s(error.response.headers)
+    if status == 402 or marks & _NO_CREDIT:
+        return failed("credit", f"The account has no credit: {message}", retryable=True)
+    if status in {401, 403}:
+        return failed("auth", f"The service refused the key: {message}", retryable=True)
+    if status == 429:
+        return transient("rate-limit", message, retry_after_s=wait)
+    if status in {408, 409} or status >= 500:
+        return transient("server", message, retry_after_s=wait)
+    if marks & _MODERATION:
+        return failed("filter", f"The service refused the input: {message}")
+    return failed("request", f"The server rejected the request: {message}")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait (``Retry-After``: seconds or an HTTP date)."""
+    from email.utils import parsedate_to_datetime
+
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def wait_s(state: RetryCallState) -> float:
+    """Exponential back-off with full jitter, never less than the server asks for.
+
+    A wait that the server asks for and that does not fit into the budget ends the retries
+    (``stop_before_delay``), so one header cannot block a run, nor be ignored.
+    """
+    from tenacity import wait_random_exponential
+
+    backoff = wait_random_exponential(multiplier=_BACKOFF_START_S, max=_BACKOFF_MAX_S)(state)
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_s if isinstance(error, TransientError) else None
+    # Jitter on top of the server's number keeps parallel requests from returning together.
+    return backoff if asked is None else asked + min(backoff, 1.0)
+
+
+class Pace:
+    """Spaces the attempts of all threads evenly.
+
+    Args:
+        per_minute: Most attempts per minute, or ``None``.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(self, per_minute: float | None, sleep: Callable[[float], None]) -> None:
+        self._gap_s = 60.0 / per_minute if per_minute else 0.0
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Sleep until this thread's turn."""
+        if not self._gap_s:
+            return
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + self._gap_s
+        if start > now:
+            self._sleep(start - now)

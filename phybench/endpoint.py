@@ -1,0 +1,372 @@
+"""Talking to an OpenAI-compatible chat server: one retry policy, one budget, one way to fail.
+
+The OpenAI SDK sends the request; its own retries are off, because the vendors' SDKs disagree on
+``Retry-After`` and the harness wants a single policy with a bound. Answers are read as bytes with
+a size and a time limit and parsed here, so that a broken server gives a :class:`Failure` and never
+an exception or a guess. Keys come from the environment and are removed from every message.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from phybench.attempts import (
+    AttemptError,
+    Pace,
+    TransientError,
+    failed,
+    from_sdk_error,
+    transient,
+    wait_s,
+)
+from phybench.completion import (
+    Completion,
+    TokenUsage,
+    check_finish,
+    first_problem,
+    is_broken_json,
+)
+from phybench.contracts import Failure
+from phybench.errors import ConfigError, MissingExtraError
+from phybench.metering import Meter, Usage
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+MAX_REPLY_BYTES = 8 * 2**20
+"""Longest body read from a server; a chat completion is some kilobytes."""
+_STOPPING = frozenset({"auth", "credit", "cost-limit"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A model behind an OpenAI-compatible server, and how hard to press it.
+
+    Args:
+        base_url: Address up to and including the version, e.g. ``http://127.0.0.1:8000/v1``.
+        model: The served model's id.
+        key_env: Environment variable that holds the key; empty for a server without keys.
+        timeout_s: Longest time for one attempt, in seconds.
+        budget_s: Longest time for one request with all its attempts and waits, in seconds.
+        attempts: Most attempts per request.
+        concurrency: Most requests in flight.
+        per_minute: Most attempts started per minute; ``None`` for no limit.
+        usd_per_million_in: Price of a million prompt tokens; ``None`` if unknown.
+        usd_per_million_out: Price of a million completion tokens; ``None`` if unknown.
+        max_usd: No new request is sent once this much is spent (those in flight still finish).
+
+    Raises:
+        ConfigError: If a value cannot work.
+    """
+
+    base_url: str
+    model: str
+    key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 120.0
+    budget_s: float = 600.0
+    attempts: int = 6
+    concurrency: int = 8
+    per_minute: float | None = None
+    usd_per_million_in: float | None = None
+    usd_per_million_out: float | None = None
+    max_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ConfigError(
+                f"Expected `base_url` to be an http(s) address, but got {self.base_url!r}."
+            )
+        if url.username or url.password:
+            raise ConfigError(
+                "Expected `base_url` to hold no credentials. Put the key into an environment "
+                "variable and name it in `key_env`."
+            )
+        if not self.model:
+            raise ConfigError("Expected `model` to name the served model, but it is empty.")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("attempts", "concurrency"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"Expected `{name}` to be ≥ 1, but got {getattr(self, name)}.")
+        for name in ("timeout_s", "budget_s", "per_minute", "max_usd"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"Expected `{name}` to be > 0 and finite, but got {value}.")
+        prices = (self.usd_per_million_in, self.usd_per_million_out)
+        if any(price is not None and not 0 <= price < math.inf for price in prices):
+            raise ConfigError(f"Expected prices to be ≥ 0 and finite, but got {prices}.")
+        if self.max_usd is not None and None in prices:
+            raise ConfigError(
+                "Expected `usd_per_million_in` and `usd_per_million_out` to be given with "
+                "`max_usd`: without prices the limit cannot be kept."
+            )
+
+    def check(self) -> None:
+        """Raise now what would stop every request later.
+
+        Raises:
+            MissingExtraError: If the extra ``api`` is not installed.
+            ConfigError: If the environment variable with the key is not set.
+        """
+        _require_api_extra(self.model)
+        self.key()
+
+    def key(self) -> str:
+        """The key from the environment; a placeholder for servers without keys.
+
+        Raises:
+            ConfigError: If the variable is not set.
+        """
+        if not self.key_env:
+            return "none"
+        key = os.environ.get(self.key_env, "").strip()
+        if not key:
+            raise ConfigError(
+                f"Expected the environment variable `{self.key_env}` to hold the key for "
+                f"{self.base_url}, but it is not set. For a server without keys give an empty "
+                "`key_env`."
+            )
+        return key
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """US dollars for these tokens, or ``None`` if a price is unknown."""
+        if self.usd_per_million_in is None or self.usd_per_million_out is None:
+            return None
+        return (
+            prompt_tokens * self.usd_per_million_in + completion_tokens * self.usd_per_million_out
+        ) / 1e6
+
+
+def _require_api_extra(model: str) -> None:
+    from importlib.util import find_spec
+
+    for module in ("openai", "tenacity"):
+        if find_spec(module) is None:
+            raise MissingExtraError(f"model `{model}`", module, "api")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat completion to ask for.
+
+    Args:
+        messages: The conversation in OpenAI's message format, media parts included.
+        schema: JSON schema that the answer shall follow, or ``None``. Every property required, no
+            ranges: services differ in the rest, so ranges are checked by the reader.
+        sampling: Parameters of the request's body: ``temperature``, ``max_completion_tokens``,
+            ``seed``, ... and the server's own (``top_k``, ``media_io_kwargs``, ...).
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    schema: Mapping[str, Any] | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished answer.
+
+    Args:
+        text: The message's content, never empty.
+        reasoning: Reasoning that the server gave apart from the content.
+        finish_reason: Why the text ended, as the server says.
+        model: The model that the server says has answered.
+        prompt_tokens: Tokens of the request, if counted by the server, else 0.
+        completion_tokens: Tokens of the answer, likewise.
+        cost_usd: US dollars, or ``None`` if prices are unknown.
+        latency_s: Seconds of the attempt that succeeded.
+        system_fingerprint: The backend's own version mark, if given.
+    """
+
+    text: str
+    reasoning: str = ""
+    finish_reason: str = "stop"
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    latency_s: float = 0.0
+    system_fingerprint: str = ""
+
+
+class ChatClient:
+    """Sends chat requests to an endpoint, several at a time.
+
+    Args:
+        endpoint: Where to, and the limits.
+        sleep: Waits for seconds; tests pass their own.
+
+    Raises:
+        ConfigError: If the key or the extra ``api`` is missing.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        endpoint.check()
+        self._endpoint = endpoint
+        self._key = endpoint.key()
+        self._sleep = sleep
+        self._sdk = _sdk_client(endpoint, self._key)
+        self._meter = Meter(endpoint.cost, endpoint.max_usd)
+        self._pace = Pace(endpoint.per_minute, sleep)
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls so far have used."""
+        return self._meter.usage
+
+    def complete(self, requests: Sequence[ChatRequest]) -> list[Reply | Failure]:
+        """Answer each request; one result per request, in order.
+
+        Failure kinds: ``timeout``, ``connection``, ``rate-limit``, ``server`` (retried here up to
+        the budget, then retryable), ``empty`` and ``length`` (retryable), ``refusal``, ``filter``,
+        ``parse``, ``request``, and ``auth``, ``credit``, ``cost-limit``, after which the remaining
+        requests of the call fail alike without being sent.
+        """
+        stopped: list[Failure] = []
+
+        def answer(request: ChatRequest) -> Reply | Failure:
+            result = stopped[0] if stopped else self._answer(request)
+            if isinstance(result, Failure) and result.kind in _STOPPING:
+                stopped.append(result)
+            return result
+
+        with ThreadPoolExecutor(self._endpoint.concurrency) as pool:
+            return list(pool.map(answer, requests))
+
+    def served_models(self) -> list[str]:
+        """Ids (and vLLM's ``root`` names) that the server offers, for a check before work.
+
+        Raises:
+            ConfigError: If the server cannot be asked.
+        """
+        from openai import OpenAIError
+
+        try:
+            page = self._sdk.models.list()
+        except (OpenAIError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"Expected a model server at {self._endpoint.base_url}, but it did not list its "
+                f"models: {self._scrub(str(error))}"
+            ) from None
+        entries = [(model.id, (model.model_extra or {}).get("root")) for model in page.data or []]
+        return [str(name) for entry in entries for name in entry if name]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._sdk.close()
+
+    def _answer(self, request: ChatRequest) -> Reply | Failure:
+        if failure := self._meter.over_limit():
+            return failure
+        try:
+            return self._with_retries(request)
+        except AttemptError as error:
+            return error.failure
+        finally:
+            self._meter.count_request()
+
+    def _with_retries(self, request: ChatRequest) -> Reply:
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            stop_before_delay,
+        )
+
+        retrying = Retrying(
+            stop=stop_after_attempt(self._endpoint.attempts)
+            | stop_before_delay(self._endpoint.budget_s),
+            wait=wait_s,
+            retry=retry_if_exception_type(TransientError),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._attempt, request)
+
+    def _attempt(self, request: ChatRequest) -> Reply:
+        self._pace.wait()
+        self._meter.count_attempt()
+        started = time.monotonic()
+        try:
+            body = self._post(request)
+        except AttemptError:
+            raise
+        except Exception as error:  # noqa: BLE001 - re-raised unless service or network failed
+            raise from_sdk_error(error, self._scrub) from None
+        return self._read(body, time.monotonic() - started)
+
+    def _post(self, request: ChatRequest) -> bytes:
+        body = _request_body(self._endpoint.model, request)
+        deadline = time.monotonic() + self._endpoint.timeout_s
+        chunks, size = [], 0
+        with self._sdk.chat.completions.with_streaming_response.create(
+            model=self._endpoint.model, messages=[], extra_body=body
+        ) as response:
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                chunks.append(chunk)
+                if size > MAX_REPLY_BYTES:
+                    raise failed("parse", f"The reply is longer than {MAX_REPLY_BYTES} bytes.")
+                if time.monotonic() > deadline:
+                    raise transient("timeout", f"No reply within {self._endpoint.timeout_s} s.")
+        return b"".join(chunks)
+
+    def _read(self, body: bytes, latency_s: float) -> Reply:
+        try:
+            completion = Completion.model_validate_json(body)
+        except ValidationError as error:
+            problem = f"The server's reply is no chat completion: {first_problem(error)}."
+            text = self._scrub(body[:2000].decode("utf-8", "replace"))
+            # A body that is not even JSON was cut or mangled on the way; asking again may help.
+            kind = transient if is_broken_json(body) else failed
+            raise kind("parse", problem, reply=text) from None
+        used = completion.usage or TokenUsage()
+        prompt, answer = used.prompt_tokens or 0, used.completion_tokens or 0
+        cost = self._meter.add(prompt, answer)
+        choice = completion.choices[0]
+        check_finish(choice)
+        return Reply(
+            text=choice.message.content or "",
+            reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
+            finish_reason=choice.finish_reason or "",
+            model=completion.model or "",
+            prompt_tokens=prompt,
+            completion_tokens=answer,
+            cost_usd=cost,
+            latency_s=latency_s,
+            system_fingerprint=completion.system_fingerprint or "",
+        )
+
+    def _scrub(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._endpoint.key_env else text
+
+
+def _sdk_client(endpoint: Endpoint, key: str) -> OpenAI:
+    from openai import OpenAI
+
+    return OpenAI(
+        api_key=key, base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout_s
+    )
+
+
+def _request_body(model: str, request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": list(request.messages),
+        **request.sampling,
+    }
+    if request.schema is not None:
+        answer = {"name": "answer", "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": answer}
+    return body
