@@ -13,9 +13,7 @@ from phybench.digest import file_digest, text_digest
 from phybench.video import VideoError, probe, write_frames
 
 
-def store_clip(
-    made: Frames | VideoFile | NoVideo | Failure, folder: Path, key: str
-) -> Clip | Failure:
+def store_clip(made: Frames | VideoFile | NoVideo, folder: Path, key: str) -> Clip | Failure:
     """Store a generated video under its key: temporary name, decoded once, then renamed.
 
     Args:
@@ -29,8 +27,6 @@ def store_clip(
     Raises:
         OSError: If the disk refuses the write.
     """
-    if isinstance(made, Failure):
-        return made
     if isinstance(made, NoVideo):
         return Clip(None, text_digest(made.source), made.source, meta=made.meta)
     if isinstance(made, VideoFile) and not made.move:

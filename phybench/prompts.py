@@ -6,8 +6,9 @@ import csv
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -90,11 +91,11 @@ def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     Raises:
         ConfigError: If the file cannot be read as what its suffix says.
     """
-    readers = {
-        ".csv": lambda file: _csv_rows(file, ","),
-        ".tsv": lambda file: _csv_rows(file, "\t"),
+    readers: dict[str, Callable[[Iterable[str]], Iterator[Mapping[str, Any]]]] = {
+        ".csv": partial(_csv_rows, delimiter=","),
+        ".tsv": partial(_csv_rows, delimiter="\t"),
         ".jsonl": _jsonl_rows,
-        ".txt": lambda file: ({"prompt": line} for line in map(str.strip, file) if line),
+        ".txt": _txt_rows,
     }
     if path.suffix == ".parquet":
         yield from _parquet_rows(path)
@@ -119,6 +120,12 @@ def _csv_rows(file: Iterable[str], delimiter: str) -> Iterator[Mapping[str, Any]
                 "but got more. Put quotes around texts that hold the delimiter."
             )
         yield row
+
+
+def _txt_rows(file: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    for line in file:
+        if line.strip():
+            yield {"prompt": line.strip()}
 
 
 def _jsonl_rows(file: Iterable[str]) -> Iterator[Mapping[str, Any]]:

@@ -8,12 +8,23 @@ from typing import Any
 
 from phybench.clips import store_clip
 from phybench.codec import Value
-from phybench.contracts import ClipRequest, Failure, Frames, JudgeRequest, NoVideo, VideoFile
+from phybench.contracts import (
+    ClipRequest,
+    Failure,
+    Frames,
+    JudgeRequest,
+    NoVideo,
+    Refinement,
+    Scale,
+    Score,
+    VideoFile,
+)
+from phybench.errors import StorageError
 from phybench.registry import Kind
 
 Request = tuple[str, str | ClipRequest | JudgeRequest, int]
 """A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""
-_Made = Sequence[Frames | VideoFile | NoVideo | Failure]
+_MADE = (Frames, VideoFile, NoVideo)
 
 
 def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -> list[Value]:
@@ -34,18 +45,54 @@ def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -
     bodies = [body for _, body, _ in requests]
     if kind == "refiner":
         seeds = [seed for _, _, seed in requests]
-        return _isolated(lambda part: plugin.refine(bodies[part], seeds[part]), len(bodies))
+        refined = _isolated(lambda part: plugin.refine(bodies[part], seeds[part]), len(bodies))
+        return [_checked_refinement(result) for result in refined]
     if kind == "judge":
-        return _isolated(lambda part: plugin.score(bodies[part]), len(bodies))
+        scores = _isolated(lambda part: plugin.score(bodies[part]), len(bodies))
+        return [_checked_score(result, plugin.info.scale) for result in scores]
     made = _isolated(lambda part: plugin.generate(bodies[part]), len(bodies))
     return [_stored(video, clips, key) for video, (key, _, _) in zip(made, requests, strict=True)]
 
 
-def _stored(video: Any, clips: Path, key: str) -> Value:
+def _checked_refinement(result: Any) -> Value:
+    if isinstance(result, Refinement) and not result.text.strip():
+        return Failure("empty", "Expected a refined prompt, but the refiner gave an empty text.")
+    if isinstance(result, Refinement | Failure):
+        return result
+    return _foreign(result)
+
+
+def _checked_score(result: Any, scale: Scale) -> Value:
+    if isinstance(result, Failure):
+        return result
+    if not isinstance(result, Score):
+        return _foreign(result)
+    if result.sa is not None and result.pc is not None:
+        for name, value in (("sa", result.sa), ("pc", result.pc)):
+            if not scale.low <= value <= scale.high:
+                return Failure(
+                    "out-of-scale",
+                    f"Expected `{name}` in {scale.low:g}..{scale.high:g}, but got {value}.",
+                    reply=result.reply,
+                )
+    return result
+
+
+def _foreign(result: Any) -> Failure:
+    return Failure("contract", f"Expected a result of this stage, but got {type(result).__name__}.")
+
+
+def _stored(made: Any, clips: Path, key: str) -> Value:
+    if isinstance(made, Failure):
+        return made
+    if not isinstance(made, _MADE):
+        return _foreign(made)
     try:
-        return store_clip(video, clips, key)
+        return store_clip(made, clips, key)
     except ValueError as error:
         return Failure("invalid-video", str(error))
+    except OSError as error:
+        raise StorageError(f"Cannot store a clip in {str(clips)!r}: {error}.") from error
 
 
 def _isolated(call: Callable[[slice], Sequence[Any]], count: int) -> list[Any]:

@@ -1,0 +1,59 @@
+"""What an executor is.
+
+A pipeline opens one *lane* per plugin, submits batches to lanes that have a free slot, and waits
+for whichever finishes next. An executor knows nothing of items, caching or order, so a pool of
+local processes, a cluster's actors or a plain loop can stand behind the same pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from phybench.codec import Value
+from phybench.registry import Opened
+from phybench.work import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished batch.
+
+    Args:
+        lane: The lane it was submitted to.
+        requests: The batch.
+        results: One result per request, or ``None`` if the worker died with the batch in hand.
+    """
+
+    lane: int
+    requests: Sequence[Request]
+    results: Sequence[Value] | None
+
+
+class Executor(Protocol):
+    """Calls plugins, one lane each."""
+
+    def open(self, opened: Opened) -> int:
+        """Make a lane for a plugin and return its number."""
+        ...
+
+    def free(self, lane: int) -> int:
+        """How many batches the lane can take right now."""
+        ...
+
+    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+        """Hand a batch to a lane that has a free slot."""
+        ...
+
+    def wait(self) -> Sequence[Done]:
+        """Block until at least one submitted batch is finished and return those that are.
+
+        Raises:
+            StorageError: If a worker could not store a clip.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop all workers; batches in flight are given up."""
+        ...

@@ -1,0 +1,103 @@
+"""A pool of processes per plugin, on this machine.
+
+Free refiners are called in this process: a worker's start costs more than all their work.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from phybench.contracts import Closing
+from phybench.executors.base import Done
+from phybench.executors.process import WorkerDiedError, WorkerProcess
+from phybench.registry import Opened
+from phybench.work import Request, perform
+
+
+@dataclass(slots=True)
+class _Lane:
+    number: int
+    opened: Opened
+    workers: int
+    idle: list[WorkerProcess] = field(default_factory=list)
+    busy: dict[int, tuple[WorkerProcess, Sequence[Request]]] = field(default_factory=dict)
+
+
+class LocalExecutor:
+    """Worker processes on this machine.
+
+    Args:
+        clips: The cache's clip folder.
+        workers: Processes per plugin where its SPEC names no number; a plugin that needs a GPU
+            gets one. Default: one per CPU core.
+    """
+
+    def __init__(self, clips: Path, workers: int | None = None) -> None:
+        self._clips = clips
+        self._workers = workers or os.cpu_count() or 1
+        self._lanes: list[_Lane] = []
+        self._selector = selectors.DefaultSelector()
+        self._inline: deque[Done] = deque()
+
+    def open(self, opened: Opened) -> int:
+        """Make a lane for a plugin; its workers start when they are first needed."""
+        default = 1 if opened.info.gpu_gib else self._workers
+        workers = 0 if opened.info.free else opened.spec.workers or default
+        self._lanes.append(_Lane(len(self._lanes), opened, workers))
+        return len(self._lanes) - 1
+
+    def free(self, lane: int) -> int:
+        """Workers of the lane that have nothing to do."""
+        this = self._lanes[lane]
+        return this.workers - len(this.busy) if this.workers else 1
+
+    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+        """Hand the batch to an idle worker, or start one."""
+        this = self._lanes[lane]
+        if not this.workers:
+            results = perform(this.opened.kind, this.opened.plugin, requests, self._clips)
+            self._inline.append(Done(lane, requests, results))
+            return
+        worker = this.idle.pop() if this.idle else self._started(this)
+        worker.submit(requests)
+        this.busy[worker.fileno()] = (worker, requests)
+
+    def wait(self) -> Sequence[Done]:
+        """Wait for the next results of any worker."""
+        if self._inline:
+            done = list(self._inline)
+            self._inline.clear()
+            return done
+        ready = self._selector.select()
+        return [self._finish(self._lanes[key.data], key.fd) for key, _ in ready]
+
+    def close(self) -> None:
+        """End all workers."""
+        for lane in self._lanes:
+            for worker in (*lane.idle, *(worker for worker, _ in lane.busy.values())):
+                worker.close()
+            if isinstance(lane.opened.plugin, Closing):
+                lane.opened.plugin.close()
+        self._selector.close()
+
+    def _started(self, lane: _Lane) -> WorkerProcess:
+        worker = WorkerProcess(lane.opened.kind, lane.opened.spec, self._clips)
+        self._selector.register(worker, selectors.EVENT_READ, lane.number)
+        return worker
+
+    def _finish(self, lane: _Lane, descriptor: int) -> Done:
+        worker, requests = lane.busy.pop(descriptor)
+        try:
+            _ = worker.info
+            results = worker.results()
+        except WorkerDiedError:
+            self._selector.unregister(worker)
+            worker.close()
+            return Done(lane.number, requests, None)
+        lane.idle.append(worker)
+        return Done(lane.number, requests, results)

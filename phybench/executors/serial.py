@@ -1,0 +1,53 @@
+"""Everything in this process, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from phybench.contracts import Closing
+from phybench.executors.base import Done
+from phybench.registry import Opened
+from phybench.work import Request, perform
+
+
+class SerialExecutor:
+    """Calls plugins in the calling thread.
+
+    Args:
+        clips: The cache's clip folder.
+    """
+
+    def __init__(self, clips: Path) -> None:
+        self._clips = clips
+        self._lanes: list[Opened] = []
+        self._pending: tuple[int, Sequence[Request]] | None = None
+
+    def open(self, opened: Opened) -> int:
+        """Make a lane for a plugin and return its number."""
+        self._lanes.append(opened)
+        return len(self._lanes) - 1
+
+    def free(self, lane: int) -> int:
+        """One batch in all."""
+        return 0 if self._pending else 1
+
+    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+        """Keep the batch until someone waits for it."""
+        self._pending = (lane, requests)
+
+    def wait(self) -> Sequence[Done]:
+        """Do the batch."""
+        if self._pending is None:
+            return ()
+        lane, requests = self._pending
+        opened = self._lanes[lane]
+        results = perform(opened.kind, opened.plugin, requests, self._clips)
+        self._pending = None
+        return [Done(lane, requests, results)]
+
+    def close(self) -> None:
+        """Let the plugins give back what they hold."""
+        for opened in self._lanes:
+            if isinstance(opened.plugin, Closing):
+                opened.plugin.close()

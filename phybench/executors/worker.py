@@ -1,0 +1,74 @@
+"""The other end of a worker process: one plugin, batches in on stdin, results out on stdout.
+
+Run as ``python -m phybench.executors.worker`` by any interpreter that has phybench and the plugin's
+dependencies. One JSON object per line each way. The plugin's own prints go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from phybench.codec import (
+    clip_request_from_json,
+    judge_request_from_json,
+    plain,
+    to_json,
+)
+from phybench.errors import ConfigError, StorageError
+from phybench.registry import Kind, create
+from phybench.spec import PluginSpec
+from phybench.work import Request, perform
+
+
+def main() -> None:
+    """Serve batches until stdin closes."""
+    # Ctrl-C reaches the whole process group; the parent decides when workers stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    hello = json.loads(sys.stdin.readline())
+    kind: Kind = hello["kind"]
+    try:
+        plugin = create(kind, PluginSpec(hello["name"], hello["options"]))
+    except ConfigError as error:
+        _reply(replies, {"config_error": str(error)})
+        return
+    _reply(replies, {"info": _described(plugin)})
+    for line in sys.stdin:
+        requests = [_request(kind, row) for row in json.loads(line)]
+        try:
+            results = perform(kind, plugin, requests, Path(hello["clips"]))
+        except StorageError as error:
+            _reply(replies, {"storage_error": str(error)})
+        else:
+            _reply(replies, {"results": [to_json(result) for result in results]})
+
+
+def _reply(replies: IO[str], message: Mapping[str, Any]) -> None:
+    replies.write(json.dumps(message) + "\n")
+
+
+def _described(plugin: Any) -> dict[str, Any]:
+    info = plain(plugin.info)
+    info["video"] = plain(plugin.info.video) if plugin.info.video else None
+    info["scale"] = plain(plugin.info.scale)
+    return info
+
+
+def _request(kind: Kind, row: Mapping[str, Any]) -> Request:
+    body = row["body"]
+    if kind == "refiner":
+        return row["key"], body["prompt"], body["seed"]
+    if kind == "generator":
+        return row["key"], clip_request_from_json(body), 0
+    return row["key"], judge_request_from_json(body), 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The matrix of a run: which items there are, and whether they can be done at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from phybench.config import RunConfig
+from phybench.contracts import (
+    ClipRequest,
+    Failure,
+    JudgeRequest,
+    PluginInfo,
+    Preflight,
+    Prompt,
+    TokenCounter,
+    VideoSettings,
+)
+from phybench.digest import text_digest, value_digest
+from phybench.errors import ConfigError
+from phybench.prompts import PromptSet, check_text, load_prompts
+from phybench.registry import Kind, Opened, expand, open_plugin
+from phybench.seeds import item_seed
+from phybench.spec import PluginSpec
+from phybench.video import ENCODER
+
+DEFAULT_PROMPTS = "tabletop-test"
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One clip of the matrix.
+
+    Args:
+        index: Position in the plan, 0-based.
+        prompt: The user's prompt.
+        k: Index of the repeat.
+        seed: The item's seed.
+        refiner: Index of the refiner.
+        generator: Index of the generator.
+    """
+
+    index: int
+    prompt: Prompt
+    k: int
+    seed: int
+    refiner: int
+    generator: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run with its plugins constructed and its prompts loaded."""
+
+    prompts: PromptSet
+    seeds: int
+    seed: int
+    settings: VideoSettings
+    refiners: tuple[Opened, ...]
+    generators: tuple[Opened, ...]
+    judges: tuple[Opened, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.prompts.prompts) * self.seeds * len(self.refiners) * len(self.generators)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a generator or refiner of the plan is a simulation."""
+        return any(each.info.simulated for each in (*self.refiners, *self.generators))
+
+    def items(self) -> Iterator[Item]:
+        """All items; arms of one prompt lie next to each other, so they finish together."""
+        index = 0
+        for prompt in self.prompts.prompts:
+            for k in range(self.seeds):
+                seed = item_seed(self.seed, prompt.id, k)
+                for refiner in range(len(self.refiners)):
+                    for generator in range(len(self.generators)):
+                        yield Item(index, prompt, k, seed, refiner, generator)
+                        index += 1
+
+    def known_requests(self) -> Iterator[ClipRequest]:
+        """The clip requests that can be told before work starts: those of free refiners."""
+        for opened in self.refiners:
+            if opened.info.free:
+                yield from self._requests(opened)
+
+    def _requests(self, refiner: Opened) -> Iterator[ClipRequest]:
+        prompts = self.prompts.prompts
+        for k in range(self.seeds):
+            for start in range(0, len(prompts), _CHUNK):
+                chunk = prompts[start : start + _CHUNK]
+                seeds = [item_seed(self.seed, prompt.id, k) for prompt in chunk]
+                texts = refiner.plugin.refine([prompt.text for prompt in chunk], seeds)
+                for refined, seed in zip(texts, seeds, strict=True):
+                    if not isinstance(refined, Failure):
+                        yield ClipRequest(refined.text, seed, k, self.settings)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the numbers; two runs with equal identities are one run."""
+        return {
+            "prompts": self.prompts.sha256,
+            "seeds": self.seeds,
+            "seed": self.seed,
+            "settings": [getattr(self.settings, name) for name in VideoSettings.__slots__],
+            **{
+                f"{kind}s": [[one.info.name, fingerprint(one)] for one in opened]
+                for kind, opened in self.by_kind().items()
+            },
+        }
+
+    def by_kind(self) -> dict[Kind, tuple[Opened, ...]]:
+        """The plugins by kind, in the order of the stages."""
+        return {"refiner": self.refiners, "generator": self.generators, "judge": self.judges}
+
+
+def fingerprint(opened: Opened) -> str:
+    """Digest of what a plugin's output depends on; its label is no part of it."""
+    return value_digest(
+        {"kind": opened.kind, "plugin": opened.spec.name, "of": dict(opened.info.fingerprint)}
+    )
+
+
+def refinement_key(fingerprint: str, info: PluginInfo, prompt: str, seed: int) -> str:
+    """Content hash of a refinement; the seed counts only where it can change the text."""
+    return text_digest("refinement", fingerprint, prompt, str(seed) if info.seeded else "")
+
+
+def clip_key(fingerprint: str, request: ClipRequest) -> str:
+    """Content hash of a clip."""
+    settings = (repr(getattr(request.settings, name)) for name in VideoSettings.__slots__)
+    return text_digest(
+        "clip", ENCODER, fingerprint, request.text, str(request.seed), str(request.k), *settings
+    )
+
+
+def score_key(fingerprint: str, request: JudgeRequest) -> str:
+    """Content hash of a score."""
+    clip = request.clip
+    return text_digest(
+        "score", fingerprint, clip.sha256, clip.source, request.prompt, *request.rules
+    )
+
+
+def build_plan(config: RunConfig) -> Plan:
+    """Construct the plugins, load the prompts and check that the run can start.
+
+    Raises:
+        ConfigError: If it cannot, with every problem that was found.
+    """
+    refiners = _open_all("refiner", config.refiners)
+    generators = _open_all("generator", config.generators)
+    judges = _open_all("judge", config.judges)
+    prompts = _prompts(config, generators)
+    plan = Plan(prompts, config.seeds, config.seed, config.settings, refiners, generators, judges)
+    problems = [
+        problem
+        for opened in (*refiners, *generators, *judges)
+        if isinstance(opened.plugin, Preflight)
+        for problem in opened.plugin.check(plan)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return plan
+
+
+def _open_all(kind: Kind, specs: Sequence[PluginSpec]) -> tuple[Opened, ...]:
+    opened = tuple(open_plugin(kind, each) for spec in specs for each in expand(kind, spec))
+    seen: set[str] = set()
+    for one in opened:
+        if one.info.name in seen:
+            raise ConfigError(
+                f"Expected every {kind} to have its own name, but two are `{one.info.name}`. "
+                f"Name one of them with `as`: {one.spec.name}:as=NAME"
+            )
+        seen.add(one.info.name)
+    return opened
+
+
+def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
+    if config.prompts:
+        return load_prompts(config.prompts, config.limit)
+    bringing: list[Callable[[], Sequence[str]]] = [
+        one.plugin.prompts for one in generators if hasattr(one.plugin, "prompts")
+    ]
+    if not bringing:
+        return load_prompts(DEFAULT_PROMPTS, config.limit)
+    texts = list(dict.fromkeys(text for prompts in bringing for text in prompts()))
+    kept = tuple(
+        Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the manifest"))
+        for number, text in enumerate(texts[: config.limit], 1)
+    )
+    digest = text_digest(*(part for prompt in kept for part in (prompt.id, prompt.text)))
+    return PromptSet("manifest", kept, digest)
+
+
+def over_budget(plan: Plan) -> dict[str, int]:
+    """How many of the known texts exceed each generator's prompt budget, by its own tokenizer."""
+    found = {}
+    for opened in plan.generators:
+        budget = opened.info.prompt_budget
+        if budget is not None and isinstance(opened.plugin, TokenCounter):
+            texts = sorted({request.text for request in plan.known_requests()})
+            found[opened.info.name] = sum(
+                count > budget for count in opened.plugin.count_tokens(texts)
+            )
+    return found
