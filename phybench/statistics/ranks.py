@@ -33,7 +33,7 @@ def tie_groups(arms: Sequence[NDArray[np.float64]], alpha: float = 0.05) -> tupl
     Two arms whose ranges overlap cannot be told apart on these prompts.
 
     Args:
-        arms: Per arm an array of shape (P, K), NaN where not scored, same prompts in the same order.
+        arms: Per arm an array of shape (P, K), NaN where not scored, prompts in one order.
         alpha: Chance of any wrong ordering that is accepted.
 
     Returns:
