@@ -11,7 +11,9 @@ from phybench.tabletop.scene import (
     COLOURS,
     EXTENT,
     FLOOR,
+    GRAVITY,
     PALETTES,
+    SINKING_DENSITY,
     SIZES,
     Fixture,
     Link,
@@ -34,7 +36,7 @@ _DIMENSIONS: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "bar": ((11.0, 5.0), (16.0, 6.5)),
 }
 """Width and height in units, small and large."""
-_RESTITUTION = {"ball": (0.60, 0.70), "cube": (0.30, 0.42), "triangle": (0.25, 0.35)}
+_RESTITUTION = {"ball": (0.60, 0.70), "cube": (0.42, 0.52), "triangle": (0.40, 0.48)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _throw(looks: Looks, chance: Chance) -> Scene:
         chance.uniform("y", 20, 24),
         vx=chance.uniform("vx", 20, 23),
         vy=chance.uniform("vy", 48, 55),
-        restitution=0.55 if look.shape == "ball" else 0.3,
+        restitution=0.6 if look.shape == "ball" else 0.4,
     )
     return _scene("throw", [thing])
 
@@ -257,7 +259,7 @@ def _buoyancy(looks: Looks, chance: Chance) -> Scene:
 def _with_outcome(scene: Scene, outcome: str, chance: Chance) -> Scene:
     """A thing in a tank, light enough to float or heavy enough to sink."""
     outcome = outcome or chance.choice("outcome", OUTCOMES)
-    density = chance.uniform("density", 0.42, 0.50) if outcome == "floats" else 1.9
+    density = chance.uniform("density", 0.42, 0.50) if outcome == "floats" else SINKING_DENSITY
     things = tuple(replace(thing, density=density) for thing in scene.things)
     return replace(scene, things=things, outcome=outcome)
 
@@ -274,7 +276,7 @@ def _spring(looks: Looks, chance: Chance) -> Scene:
         "subject",
         32.0,
         top,
-        length=top - middle - 120.0 / stiffness,
+        length=top - middle - GRAVITY / stiffness,
         stiffness=stiffness,
         damping=chance.uniform("damping", 0.9, 1.2),
     )
@@ -298,7 +300,7 @@ def _lever(looks: Looks, chance: Chance) -> Scene:
         friction=0.9,
         density=0.8,
     )
-    load = _thing("load", looks["load"], 0.0, 0.0, friction=0.9, restitution=0.0, density=0.7)
+    load = _thing("load", looks["load"], 0.0, 0.0, friction=0.9, restitution=0.0, density=1.0)
     along, up = -half + load.width / 2 + 1.0, thick / 2 + rest_height(load)
     load = replace(
         load,
@@ -315,7 +317,7 @@ def _lever(looks: Looks, chance: Chance) -> Scene:
         restitution=0.0,
         density=1.5 if looks["striker"].size == "small" else 0.8,
     )
-    striker = _on(striker, pivot_y + 16 * math.tan(tilt), above=chance.uniform("height", 20, 22))
+    striker = _on(striker, pivot_y + 16 * math.tan(tilt), above=chance.uniform("height", 15, 17))
     stand = Fixture("stand", ((28.0, FLOOR), (36.0, FLOOR), (32.0, pivot_y)), solid=False)
     return _scene(
         "lever",

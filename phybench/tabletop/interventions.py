@@ -12,7 +12,14 @@ from dataclasses import replace
 
 import pymunk
 
-from phybench.tabletop.scene import EXTENT, GRAVITY, STEP, Violation
+from phybench.tabletop.scene import (
+    EXTENT,
+    GRAVITY,
+    SINKING_DENSITY,
+    STEP,
+    Violation,
+    balance,
+)
 from phybench.tabletop.world import World, add_thing, thing_shape
 
 _TOUCH_NOTHING = pymunk.ShapeFilter(mask=0)
@@ -142,27 +149,16 @@ def _teleports(world: World, violation: Violation) -> None:
     body = _target(world, violation)
     if world.onset is not None:
         return
-    if "mirror" in violation.how:
-        _jump_to_other_side(world, body)
-        return
     _begin(world)
+    if "mirror" in violation.how:
+        pivot = world.scene.links[0].x
+        body.position = (2 * pivot - body.position.x, body.position.y)
+        body.velocity = (-body.velocity.x, body.velocity.y)
+        return
     dx = violation.how["dx"]
     if not 6.0 <= body.position.x + dx <= EXTENT - 6.0:
         dx = -dx
     body.position += (dx, violation.how["dy"])
-
-
-def _jump_to_other_side(world: World, body: pymunk.Body) -> None:
-    link = world.scene.links[0]
-    if link.kind == "rod":
-        _begin(world)
-        body.position = (2 * link.x - body.position.x, body.position.y)
-        body.velocity = (-body.velocity.x, body.velocity.y)
-        return
-    middle = link.y - link.length - GRAVITY / link.stiffness
-    if abs(body.position.y - middle) > 6.5:
-        _begin(world)
-        body.position = (body.position.x, 2 * middle - body.position.y)
 
 
 def _passes_through(world: World, violation: Violation) -> None:
@@ -204,6 +200,50 @@ def _no_reaction(world: World, violation: Violation) -> None:
 def _hit(world: World, name: str) -> bool:
     others = [other for other in world.shapes if other not in (name, "load")]
     return _touching(world, name, *others)
+
+
+def _hold(world: World, body: pymunk.Body) -> None:
+    """Nothing moves it any more; joints between two immovable bodies have no solution."""
+    world.space.remove(*body.constraints)
+    body.body_type = pymunk.Body.KINEMATIC
+    body.velocity, body.angular_velocity = (0.0, 0.0), 0.0
+
+
+def _moves_untouched(world: World, violation: Violation) -> None:
+    if not _begin(world):
+        return
+    body = _target(world, violation)
+    if "spin" in violation.how:
+        half = world.scene.thing(violation.target).height / 2
+        body.angular_velocity = -violation.how["spin"]
+        body.velocity = (violation.how["spin"] * half, 0.0)
+    else:
+        body.velocity = (violation.how["speed"], 0.0)
+
+
+def _freezes(world: World, violation: Violation) -> None:
+    everything = violation.target == "every domino"
+    names = list(world.bodies) if everything else [violation.target]
+    bodies = [world.bodies[name] for name in names]
+    if world.onset is None and not _may_freeze(world, bodies[0], violation):
+        return
+    if _begin(world):
+        for body in bodies:
+            _hold(world, body)
+
+
+def _may_freeze(world: World, body: pymunk.Body, violation: Violation) -> bool:
+    """Whether stopping now is against the law: not at a turning point, nor where it could rest."""
+    how = violation.how
+    if "depth" in how:
+        # Nothing floats on the way down, so that it is stopped well below the surface.
+        thing = world.scene.thing(violation.target)
+        body.force = (body.force.x, body.force.y * thing.density / SINKING_DENSITY)
+        return body.position.y + thing.height / 2 < world.level - how["depth"]
+    if "off" in how:
+        off = abs(body.position.y - balance(world.scene.links[0]))
+        return off > how["off"] and abs(body.velocity.y) > 25.0
+    return True
 
 
 def _hold(world: World, body: pymunk.Body) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _EDGE = 0.6
 """Half the width of lines (rods, springs, walls of cups) in units."""
 _COILS = 7
+_COIL_REACH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +231,19 @@ def _draw_link(canvas: _Canvas, track: Track, link: Link, palette: Palette) -> N
     if link.kind == "rod":
         _draw_line(canvas, (anchor_x, anchor_y), (track.x, track.y), colour, shown=shown)
         return
+    dx, dy = track.x - anchor_x, track.y - anchor_y
+    length = np.maximum(np.hypot(dx, dy), 1e-9)
     points = 2 * _COILS
-    for index in range(points):
-        share = (index / points, (index + 1) / points)
-        side = tuple(0.0 if i in (0, points) else (-3.0, 3.0)[i % 2] for i in (index, index + 1))
-        ends = [
-            (anchor_x + s, anchor_y + (track.y - anchor_y) * f)
-            for s, f in zip(side, share, strict=True)
-        ]
-        _draw_line(canvas, ends[0], ends[1], colour, half=0.5, shown=shown)
+    sides = [0.0, *(_COIL_REACH * (-1) ** index for index in range(points - 1)), 0.0]
+    nodes = [
+        (
+            anchor_x + dx * index / points - dy / length * side,
+            anchor_y + dy * index / points + dx / length * side,
+        )
+        for index, side in enumerate(sides)
+    ]
+    for start, end in pairwise(nodes):
+        _draw_line(canvas, start, end, colour, half=0.5, shown=shown)
 
 
 def _draw_tank(canvas: _Canvas, trajectory: Trajectory) -> None:

@@ -16,6 +16,8 @@ FLOOR = 10.0
 """Height of the table top in units."""
 GRAVITY = 120.0
 """Downward acceleration in units/s**2: our choice, so that a fall takes several frames at 8 fps."""
+SINKING_DENSITY = 1.9
+"""Of things that sink, relative to water."""
 DURATION = 2.0
 """Seconds from the first to the last frame of a native clip (17 frames at 8 fps)."""
 STEP = 1 / 240
@@ -260,3 +262,8 @@ class Scene:
             if thing.name == name:
                 return thing
         raise KeyError(name)
+
+
+def balance(link: Link) -> float:
+    """Height at which a weight on a spring can rest."""
+    return link.y - link.length - GRAVITY / link.stiffness
