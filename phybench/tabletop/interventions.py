@@ -17,6 +17,7 @@ from phybench.tabletop.scene import (
     GRAVITY,
     SINKING_DENSITY,
     STEP,
+    Thing,
     Violation,
     balance,
 )
@@ -171,6 +172,8 @@ def _passes_through(world: World, violation: Violation) -> None:
         world.shapes[violation.target].filter = pymunk.ShapeFilter(mask=~2 & 0xFFFFFFFF)
     else:
         world.shapes[violation.target].filter = _TOUCH_NOTHING
+    if world.scene.tank:
+        _sinks(world, violation)
     if world.onset is None and _overlaps_solid(world, violation.target):
         _begin(world)
 
@@ -200,6 +203,13 @@ def _no_reaction(world: World, violation: Violation) -> None:
 def _hit(world: World, name: str) -> bool:
     others = [other for other in world.shapes if other not in (name, "load")]
     return _touching(world, name, *others)
+
+
+def _sinks(world: World, violation: Violation) -> Thing:
+    """Let a thing that would float go down first, to where the law can be seen to break."""
+    thing, body = world.scene.thing(violation.target), _target(world, violation)
+    body.force = (body.force.x, body.force.y * thing.density / SINKING_DENSITY)
+    return thing
 
 
 def _hold(world: World, body: pymunk.Body) -> None:
@@ -236,49 +246,12 @@ def _may_freeze(world: World, body: pymunk.Body, violation: Violation) -> bool:
     """Whether stopping now is against the law: not at a turning point, nor where it could rest."""
     how = violation.how
     if "depth" in how:
-        # Nothing floats on the way down, so that it is stopped well below the surface.
-        thing = world.scene.thing(violation.target)
-        body.force = (body.force.x, body.force.y * thing.density / SINKING_DENSITY)
-        return body.position.y + thing.height / 2 < world.level - how["depth"]
+        half = _sinks(world, violation).height / 2
+        return body.position.y + half < world.level - how["depth"]
     if "off" in how:
         off = abs(body.position.y - balance(world.scene.links[0]))
         return off > how["off"] and abs(body.velocity.y) > 25.0
     return True
-
-
-def _hold(world: World, body: pymunk.Body) -> None:
-    """Nothing moves it any more; joints between two immovable bodies have no solution."""
-    world.space.remove(*body.constraints)
-    body.body_type = pymunk.Body.KINEMATIC
-    body.velocity, body.angular_velocity = (0.0, 0.0), 0.0
-
-
-def _moves_untouched(world: World, violation: Violation) -> None:
-    if not _begin(world):
-        return
-    body = _target(world, violation)
-    if "spin" in violation.how:
-        half = world.scene.thing(violation.target).height / 2
-        body.angular_velocity = -violation.how["spin"]
-        body.velocity = (violation.how["spin"] * half, 0.0)
-    else:
-        body.velocity = (violation.how["speed"], 0.0)
-
-
-def _freezes(world: World, violation: Violation) -> None:
-    everything = violation.target == "every domino"
-    names = list(world.bodies) if everything else [violation.target]
-    bodies = [world.bodies[name] for name in names]
-    if world.onset is None and not _may_freeze(world, bodies[0], violation):
-        return
-    if _begin(world):
-        for body in bodies:
-            _hold(world, body)
-
-
-def _may_freeze(world: World, body: pymunk.Body, violation: Violation) -> bool:
-    depth = violation.how.get("depth")
-    return depth is None or body.position.y < world.level - depth
 
 
 def _morphs(world: World, violation: Violation) -> None:

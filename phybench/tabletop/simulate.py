@@ -157,10 +157,7 @@ def _angle(world: World, name: str, body: pymunk.Body) -> float:
 
 
 def _tracks(world: World, rows: list[dict[str, tuple[float, ...]]]) -> tuple[Track, ...]:
-    things = list(world.scene.things)
-    if world.copy:
-        things.append(world.copy)
-    return tuple(_track(thing, rows) for thing in things)
+    return tuple(_track(thing, rows) for thing in world.things)
 
 
 def _track(thing: Thing, rows: list[dict[str, tuple[float, ...]]]) -> Track:

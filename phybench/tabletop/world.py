@@ -33,6 +33,16 @@ class World:
     drained: float = 0.0
     memory: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """Everything there is by now: the scene's things and a copy that has appeared."""
+        return (*self.scene.things, self.copy) if self.copy else self.scene.things
+
+    @property
+    def present(self) -> list[Thing]:
+        """The things that have not vanished."""
+        return [thing for thing in self.things if thing.name not in self.gone]
+
 
 def build_world(scene: Scene) -> World:
     """The scene at time zero."""
@@ -134,13 +144,10 @@ def _constraint(world: World, name: str, scene: Scene) -> pymunk.Constraint:
 
 def apply_natural_forces(world: World) -> None:
     """Rolling resistance and buoyancy, which pymunk does not have."""
-    for thing in world.scene.things:
-        if thing.name in world.gone:
-            continue
+    for thing in world.present:
         if thing.rolling:
             _resist_rolling(world.bodies[thing.name], thing)
-        if world.scene.tank:
-            _buoy(world, thing)
+    _buoy(world)
 
 
 def _resist_rolling(body: pymunk.Body, thing: Thing) -> None:
@@ -152,13 +159,18 @@ def _resist_rolling(body: pymunk.Body, thing: Thing) -> None:
     body.angular_velocity *= kept
 
 
-def _buoy(world: World, thing: Thing) -> None:
-    tank, body = world.scene.tank, world.bodies[thing.name]
+def _buoy(world: World) -> None:
+    """Lift by the displaced water, drag, and the level that the displaced water makes."""
+    tank = world.scene.tank
     if tank is None:
         return
+    displaced = 0.0
+    for thing in world.present:
+        body = world.bodies[thing.name]
+        wet, whole = submerged_area(thing, body.position.y, world.level)
+        drag = _WATER_DRAG * wet / whole * body.mass / thing.density
+        lift = wet * _DENSITY_SCALE * GRAVITY
+        body.force = (-drag * body.velocity.x, lift - drag * body.velocity.y)
+        displaced += wet
     still = tank.bottom + (tank.level - tank.bottom) * (1.0 - world.drained)
-    wet, whole = submerged_area(thing, body.position.y, world.level)
-    world.level = still + wet / (tank.right - tank.left)
-    lift = wet * _DENSITY_SCALE * GRAVITY
-    drag = _WATER_DRAG * wet / whole * body.mass / thing.density
-    body.force = (-drag * body.velocity.x, lift - drag * body.velocity.y)
+    world.level = still + displaced / (tank.right - tank.left)
