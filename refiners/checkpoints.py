@@ -1,0 +1,137 @@
+"""Model folders: found without a network, and identified by what is in them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phybench.cache import default_folder
+from phybench.digest import file_digest, text_digest
+from phybench.errors import ConfigError, MissingExtraError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A checkpoint on this machine.
+
+    Args:
+        path: Its folder.
+        name: How the user named it: a hub id, or the folder's own name.
+        revision: The hub's commit, or ``sha256:`` and a digest of the folder's files.
+    """
+
+    path: Path
+    name: str
+    revision: str
+
+
+def find_model(model: str, revision: str = "", *, config: str = "config.json") -> ModelFolder:
+    """Find a checkpoint: a folder, or a hub id whose files were downloaded before.
+
+    Args:
+        model: Folder, or hub id such as ``Qwen/Qwen2.5-7B-Instruct``.
+        revision: Branch, tag or commit of the hub id; empty for ``main``.
+        config: File that every checkpoint of this kind has.
+
+    Raises:
+        ConfigError: If it is not on this machine; the message names the download command.
+        MissingExtraError: If a hub id is given and `huggingface_hub` is not installed.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _local_folder(folder, revision, config)
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ConfigError(
+            f"Expected a model folder or a hub id (`owner/name`), but {model!r} is neither."
+        )
+    return _downloaded(model, revision, config)
+
+
+def _local_folder(folder: Path, revision: str, config: str) -> ModelFolder:
+    if revision:
+        raise ConfigError(
+            f"Expected no `revision` for the folder {str(folder)!r}, but got {revision!r}: "
+            "a revision names a state of a hub repository."
+        )
+    if not (folder / config).is_file():
+        raise ConfigError(f"Expected {str(folder)!r} to hold a `{config}`, but it has none.")
+    return ModelFolder(folder.resolve(), folder.resolve().name, f"sha256:{folder_digest(folder)}")
+
+
+def _downloaded(model: str, revision: str, config: str) -> ModelFolder:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"model `{model}`", "huggingface_hub", "local") from error
+    try:
+        path = Path(snapshot_download(model, revision=revision or None, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise ConfigError(_not_downloaded(model, revision)) from error
+    if not (path / config).is_file():
+        raise ConfigError(_not_downloaded(model, revision))
+    return ModelFolder(path, model, path.name)
+
+
+def _not_downloaded(model: str, revision: str) -> str:
+    command = f"hf download {model}" + (f" --revision {revision}" if revision else "")
+    return (
+        f"Expected model `{model}` to be on this machine, but it is neither a folder nor in the "
+        f"Hugging Face cache. Run: {command}"
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (hex) over names and bytes of the files directly in a folder, without hidden ones.
+
+    Checkpoints are flat; sub-folders hold training states. Reading 15 GB takes a while, so each
+    large file's digest is remembered beside the cache under its path, size and time of change.
+    """
+    files = sorted(
+        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    return text_digest(*(part for path in files for part in (path.name, _digest(path.resolve()))))
+
+
+_LARGE = 2**24
+
+
+def _digest(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size < _LARGE:
+        return file_digest(path)
+    name = text_digest(str(path), str(stat.st_size), str(stat.st_mtime_ns))
+    note = default_folder() / "digests" / name
+    if note.is_file():
+        return note.read_text(encoding="ascii")
+    digest = file_digest(path)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    draft = note.with_suffix(f".{digest[:12]}")
+    draft.write_text(digest, encoding="ascii")
+    draft.replace(note)
+    return digest
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a checkpoint.
+
+    Raises:
+        ConfigError: If the file is absent or holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot read {str(path)!r}: {error}.") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"Expected {str(path)!r} to hold a JSON object, but it does not.")
+    return value
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether a checkpoint's tokenizer brings a chat template."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    config = folder / "tokenizer_config.json"
+    return config.is_file() and bool(read_json(config).get("chat_template"))

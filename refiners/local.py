@@ -1,0 +1,144 @@
+"""A language model on this machine as refiner, with or without a LoRA adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+from phybench.refiners.completions import Completion, Sampling
+from phybench.refiners.hardware import Device, Dtype
+from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
+from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite
+from phybench.refiners.rewriting import DEFAULT_BUDGET, Language, rewriting_task
+from pydantic import Field
+
+from phybench.contracts import Failure, PluginInfo, Refinement
+
+
+class Local:
+    """Rewrites prompts with a causal language model that has a chat template.
+
+    The weights load on the first call. Nothing is fetched from a network: a hub id must have been
+    downloaded before.
+
+    Args:
+        model: Folder, or hub id such as ``Qwen/Qwen2.5-7B-Instruct``.
+        revision: Branch, tag or commit of the hub id.
+        adapter: Folder or hub id of a LoRA adapter.
+        adapter_revision: Branch, tag or commit of the adapter's hub id.
+        engine: ``transformers``, or ``vllm`` in this process.
+        device: ``auto`` takes a GPU if there is one.
+        dtype: ``auto`` is bfloat16 on a GPU, float32 on a CPU.
+        quantisation: ``8bit`` or ``4bit`` with bitsandbytes (GPU).
+        temperature: 0 for the likeliest reply, whatever the seed.
+        top_p: Share of probability that tokens are drawn from.
+        max_new_tokens: Longest reply, reasoning included; a longer one is a failure.
+        batch: Prompts at a time.
+        reply: How the model replies: ``json`` (reasoning and prompt), ``text`` (nothing but the
+            prompt) or ``reasoning`` (PhyPrompt's six lines).
+        instructions: Name of a bundled system prompt, or a text file.
+        budget: Tokens that the generator reads; the instructions ask for a length that fits.
+        language: ``english``, or ``any`` for the language of the prompt.
+
+    Raises:
+        ConfigError: If the checkpoint is absent or has no chat template, or options do not fit.
+        MissingExtraError: If the engine's libraries are not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        revision: str = "",
+        adapter: str = "",
+        adapter_revision: str = "",
+        engine: EngineName = "transformers",
+        device: Device = "auto",
+        dtype: Dtype = "auto",
+        quantisation: Quantisation = "none",
+        temperature: Annotated[float, Field(ge=0, le=10)] = 0.7,
+        top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+        max_new_tokens: Annotated[int, Field(ge=1)] = 768,
+        batch: Annotated[int, Field(ge=1)] = 8,
+        reply: Literal["json", "text", "reasoning"] = "json",
+        instructions: str = "physics-v1",
+        budget: Annotated[int, Field(ge=16)] = DEFAULT_BUDGET,
+        language: Language = "english",
+    ) -> None:
+        setup = local_model(
+            model,
+            revision=revision,
+            adapter=adapter,
+            adapter_revision=adapter_revision,
+            engine=engine,
+            device=device,
+            dtype=dtype,
+            quantisation=quantisation,
+            batch=batch,
+            sampling=Sampling(temperature, top_p, max_new_tokens),
+        )
+        self._task = rewriting_task(instructions, budget=budget, language=language)
+        self._read = READERS[reply]
+        self._engine = LazyEngine(setup)
+        self.info = PluginInfo(
+            name=setup.adapter.name if setup.adapter else setup.model.name,
+            revision=setup.revision,
+            licence="that of the model",
+            fingerprint={
+                **setup.fingerprint,
+                "instructions": self._task.digest,
+                "reply": reply,
+                "language": language,
+                "parser": PARSER_VERSION,
+            },
+            max_batch=batch,
+            seeded=temperature > 0,
+            extra="vllm" if engine == "vllm" else "local",
+        )
+
+    @property
+    def system_prompt(self) -> str:
+        """What the model is told."""
+        return self._task.system_prompt
+
+    def refine(
+        self, prompts: Sequence[str], seeds: Sequence[int]
+    ) -> Sequence[Refinement | Failure]:
+        """Rewrite each prompt with its seed; one result per prompt, in order.
+
+        Failure kinds: ``length`` (the reply was cut), ``context``, ``memory``, and those of
+        :class:`~phybench.refiners.replies.ReplyError`.
+        """
+        replies = self._engine.complete([self._task.messages(text) for text in prompts], seeds)
+        return [
+            refinement(reply, partial(self._rewrite, prompt=prompt))
+            for reply, prompt in zip(replies, prompts, strict=True)
+        ]
+
+    def _rewrite(self, reply: str, prompt: str) -> Rewrite:
+        rewrite = self._read(reply)
+        check_rewrite(
+            rewrite,
+            prompt=prompt,
+            instructions=self._task.system_prompt,
+            language=self._task.language,
+        )
+        return rewrite
+
+
+def refinement(reply: Completion | Failure, read: Callable[[str], Rewrite]) -> Refinement | Failure:
+    """Turn a local model's completion into a result of :meth:`Local.refine`."""
+    if isinstance(reply, Failure):
+        return reply
+    if not reply.finished:
+        return Failure(
+            "length",
+            f"The reply was cut after {reply.tokens} tokens. Raise `max_new_tokens`.",
+            reply=reply.text,
+        )
+    try:
+        rewrite = read(reply.text)
+    except ReplyError as error:
+        return Failure(error.kind, str(error), reply=reply.text)
+    return Refinement(text=rewrite.prompt, reasoning=rewrite.reasoning, tokens=reply.tokens)

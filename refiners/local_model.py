@@ -1,0 +1,188 @@
+"""A causal language model on this machine: found and described at once, loaded on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from phybench.refiners.checkpoints import ModelFolder, find_model, has_chat_template, read_json
+from phybench.refiners.completions import Completion, Engine, Message, Sampling
+from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
+
+from phybench.contracts import Failure
+from phybench.errors import ConfigError, MissingExtraError
+
+EngineName = Literal["transformers", "vllm"]
+Quantisation = Literal["none", "8bit", "4bit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalModel:
+    """A checkpoint and how to run it; :func:`local_model` checks and builds one.
+
+    Args:
+        model: The checkpoint.
+        adapter: A LoRA adapter to put on it, or ``None``.
+        engine: The library that runs it.
+        device: ``cpu`` or ``cuda``.
+        dtype: Name of a torch dtype.
+        quantisation: ``8bit`` or ``4bit`` load the weights with bitsandbytes.
+        batch: Prompts at a time.
+        sampling: How tokens are drawn.
+    """
+
+    model: ModelFolder
+    adapter: ModelFolder | None
+    engine: EngineName
+    device: Literal["cpu", "cuda"]
+    dtype: str
+    quantisation: Quantisation
+    batch: int
+    sampling: Sampling
+
+    @property
+    def revision(self) -> str:
+        """The base model's revision, and the adapter's."""
+        parts = [self.model.revision] + ([self.adapter.revision] if self.adapter else [])
+        return "+".join(part.removeprefix("sha256:")[:12] for part in parts)
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything that can change a completion."""
+        libraries = ["torch", "transformers"]
+        libraries += ["peft"] if self.adapter else []
+        libraries += ["bitsandbytes"] if self.quantisation != "none" else []
+        libraries += ["vllm"] if self.engine == "vllm" else []
+        return {
+            "model": self.model.name,
+            "model_revision": self.model.revision,
+            "adapter": self.adapter.name if self.adapter else "",
+            "adapter_revision": self.adapter.revision if self.adapter else "",
+            "engine": self.engine,
+            "device": self.device,
+            "dtype": self.dtype,
+            "quantisation": self.quantisation,
+            "batch": self.batch,
+            "sampling": asdict(self.sampling),
+            "libraries": {name: version(name) for name in libraries},
+        }
+
+    def load(self) -> Engine:
+        """Put the weights into memory."""
+        adapter = self.adapter.path if self.adapter else None
+        if self.engine == "vllm":
+            from phybench.refiners.vllm_engine import VllmEngine
+
+            return VllmEngine(
+                self.model.path, adapter=adapter, dtype=self.dtype, sampling=self.sampling
+            )
+        from phybench.refiners.transformers_engine import TransformersEngine
+
+        return TransformersEngine(
+            self.model.path,
+            adapter=adapter,
+            device=self.device,
+            dtype=self.dtype,
+            quantisation=self.quantisation,
+            batch=self.batch,
+            sampling=self.sampling,
+        )
+
+
+class LazyEngine:
+    """Loads a model when it is first asked for a completion.
+
+    Args:
+        setup: The model.
+    """
+
+    def __init__(self, setup: LocalModel) -> None:
+        self._setup = setup
+        self._engine: Engine | None = None
+
+    def complete(
+        self, conversations: Sequence[Sequence[Message]], seeds: Sequence[int]
+    ) -> list[Completion | Failure]:
+        """Complete each conversation with its seed; one result per conversation, in order."""
+        if self._engine is None:
+            self._engine = self._setup.load()
+        return self._engine.complete(conversations, seeds)
+
+
+def local_model(
+    model: str,
+    *,
+    revision: str = "",
+    adapter: str = "",
+    adapter_revision: str = "",
+    engine: EngineName = "transformers",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantisation: Quantisation = "none",
+    batch: int,
+    sampling: Sampling,
+) -> LocalModel:
+    """Find a checkpoint and check that it can run here, without importing torch.
+
+    Raises:
+        ConfigError: If the checkpoint is absent or has no chat template, or options do not fit.
+        MissingExtraError: If the engine's libraries are not installed.
+    """
+    found = find_model(model, revision)
+    if not has_chat_template(found.path):
+        raise ConfigError(
+            f"Expected the tokenizer of `{found.name}` to have a chat template, but it has none. "
+            "Use an instruction-tuned model."
+        )
+    if adapter_revision and not adapter:
+        raise ConfigError("Expected `adapter` to be given with `adapter_revision`.")
+    part = find_model(adapter, adapter_revision, config="adapter_config.json") if adapter else None
+    where = resolve_device(device)
+    _check_engine(found.name, engine, quantisation, where, adapted=part is not None)
+    _check_context(found, sampling)
+    return LocalModel(
+        model=found,
+        adapter=part,
+        engine=engine,
+        device=where,
+        dtype=resolve_dtype(dtype, where),
+        quantisation=quantisation,
+        batch=batch,
+        sampling=sampling,
+    )
+
+
+def _check_engine(
+    name: str, engine: EngineName, quantisation: Quantisation, device: str, *, adapted: bool
+) -> None:
+    for module in ("torch", "transformers"):
+        if find_spec(module) is None:
+            raise MissingExtraError(f"model `{name}`", module, "local")
+    if adapted and find_spec("peft") is None:
+        raise MissingExtraError(f"the adapter of model `{name}`", "peft", "local")
+    if engine == "vllm" and find_spec("vllm") is None:
+        raise MissingExtraError(f"model `{name}` with `engine=vllm`", "vllm", "vllm")
+    if quantisation == "none":
+        return
+    if engine == "vllm" or device == "cpu":
+        raise ConfigError(
+            f"Expected `quantisation=none` with `engine={engine}` on {device}, but got "
+            f"{quantisation!r}: bitsandbytes runs with `engine=transformers` on a GPU."
+        )
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            f"`quantisation={quantisation}` needs `bitsandbytes`, which is not installed. "
+            "Run: pip install bitsandbytes"
+        )
+
+
+def _check_context(model: ModelFolder, sampling: Sampling) -> None:
+    context = read_json(model.path / "config.json").get("max_position_embeddings")
+    if isinstance(context, int) and sampling.max_new_tokens >= context:
+        raise ConfigError(
+            f"Expected `max_new_tokens` to be below the context of `{model.name}` ({context} "
+            f"tokens), but got {sampling.max_new_tokens}."
+        )
