@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,15 @@ from phybench.codec import Value, from_json, to_json
 from phybench.contracts import Clip
 from phybench.errors import ConfigError, StorageError
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS timings (plugin TEXT PRIMARY KEY, units INTEGER, seconds REAL)",
+)
+_ADD_TIMING = """
+INSERT INTO timings VALUES (?, ?, ?)
+ON CONFLICT (plugin)
+DO UPDATE SET units = units + excluded.units, seconds = seconds + excluded.seconds
+"""
 _BUSY_SECONDS = 30.0
 
 
@@ -50,7 +58,8 @@ class Cache:
             )
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(_SCHEMA)
+            for statement in _SCHEMA:
+                self._database.execute(statement)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"Cannot use the cache folder {str(folder)!r}: {error}. "
@@ -78,8 +87,22 @@ class Cache:
             return None
         return value
 
-    def put(self, units: Iterable[tuple[str, Value]]) -> None:
+    def mean_seconds(self, plugin: str) -> float | None:
+        """Seconds per unit of a plugin (by fingerprint) on one worker, if it was ever timed."""
+        query = "SELECT seconds / units FROM timings WHERE plugin = ? AND units > 0"
+        row = self._database.execute(query, (plugin,)).fetchone()
+        return None if row is None else float(row[0])
+
+    def put(
+        self,
+        units: Iterable[tuple[str, Value]],
+        timings: Mapping[str, tuple[int, float]] | None = None,
+    ) -> None:
         """Remember finished units, all or none; they are on disk when this returns.
+
+        Args:
+            units: Keys and results.
+            timings: By plugin fingerprint, how many units were done in how many seconds.
 
         Raises:
             StorageError: If the disk is full or refuses the write.
@@ -88,6 +111,8 @@ class Cache:
         try:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany("INSERT OR REPLACE INTO units VALUES (?, ?)", rows)
+            for plugin, (count, seconds) in (timings or {}).items():
+                self._database.execute(_ADD_TIMING, (plugin, count, seconds))
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             if self._database.in_transaction:

@@ -25,8 +25,7 @@ class MissingExtraError(ConfigError):
 
     def __init__(self, what: str, module: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs `{module}`, which is not installed. "
-            f"Run: pip install 'phybench[{extra}]'"
+            f"{what} needs `{module}`, which is not installed. Run: pip install 'phybench[{extra}]'"
         )
 
 

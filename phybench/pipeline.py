@@ -119,6 +119,7 @@ class Pipeline:
         self._under_way = 0
         self._in_flight = 0
         self._units: dict[str, Value] = {}
+        self._timings: dict[str, tuple[int, float]] = {}
         self._item_rows: list[dict[str, Any]] = []
         self._score_rows: list[dict[str, Any]] = []
 
@@ -180,6 +181,8 @@ class Pipeline:
         if done.results is None:
             self._bury(lane, done.requests)
             return
+        count, seconds = self._timings.get(lane.fingerprint, (0, 0.0))
+        self._timings[lane.fingerprint] = count + len(done.requests), seconds + done.seconds
         for (key, _, _), result in zip(done.requests, done.results, strict=True):
             if not isinstance(result, Failure):
                 self._units[key] = result
@@ -283,7 +286,8 @@ class Pipeline:
     def _commit(self) -> None:
         """Make the round durable: first the cache, then the rows that refer to it."""
         if self._units:
-            self._cache.put(self._units.items())
+            self._cache.put(self._units.items(), self._timings)
+            self._timings = {}
         self._writer.append(ITEMS, self._item_rows)
         self._writer.append(SCORES, self._score_rows)
         self._units, self._item_rows, self._score_rows = {}, [], []

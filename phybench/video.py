@@ -113,6 +113,29 @@ def read_frames(path: Path) -> tuple[NDArray[np.uint8], float]:
     return np.stack(frames), fps
 
 
+def peek(path: Path) -> VideoProbe:
+    """Open a video and decode its first frame: a quick look before a long run.
+
+    Returns:
+        What the file's header says; ``frames`` is 0 where it does not say.
+
+    Raises:
+        VideoError: If there is no first frame or the header promises too many pixels.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream, fps = _video_stream(container, path)
+            first = next(container.decode(stream), None)
+            if first is None:
+                raise VideoError(f"Expected {path.name!r} to hold frames, but it holds none.")
+            _check_size(first.width * first.height * max(stream.frames, 1), path)
+            return VideoProbe(stream.frames, fps, first.width, first.height)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
+
+
 def probe(path: Path) -> VideoProbe:
     """Decode a video without keeping its frames, to learn that it can be judged.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ from phybench.registry import Kind
 Request = tuple[str, str | ClipRequest | JudgeRequest, int]
 """A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""
 _MADE = (Frames, VideoFile, NoVideo)
+
+
+def timed(
+    kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path
+) -> tuple[list[Value], float]:
+    """Do one batch and say how many seconds it took; otherwise as :func:`perform`."""
+    started = time.perf_counter()
+    results = perform(kind, plugin, requests, clips)
+    return results, time.perf_counter() - started
 
 
 def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -> list[Value]:

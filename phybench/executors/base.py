@@ -24,11 +24,13 @@ class Done:
         lane: The lane it was submitted to.
         requests: The batch.
         results: One result per request, or ``None`` if the worker died with the batch in hand.
+        seconds: How long the plugin took.
     """
 
     lane: int
     requests: Sequence[Request]
     results: Sequence[Value] | None
+    seconds: float = 0.0
 
 
 class Executor(Protocol):

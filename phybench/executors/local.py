@@ -16,7 +16,7 @@ from phybench.contracts import Closing
 from phybench.executors.base import Done
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.registry import Opened
-from phybench.work import Request, perform
+from phybench.work import Request, timed
 
 
 @dataclass(slots=True)
@@ -60,8 +60,9 @@ class LocalExecutor:
         """Hand the batch to an idle worker, or start one."""
         this = self._lanes[lane]
         if not this.workers:
-            results = perform(this.opened.kind, this.opened.plugin, requests, self._clips)
-            self._inline.append(Done(lane, requests, results))
+            opened = this.opened
+            results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
+            self._inline.append(Done(lane, requests, results, seconds))
             return
         worker = this.idle.pop() if this.idle else self._started(this)
         worker.submit(requests)
@@ -94,10 +95,10 @@ class LocalExecutor:
         worker, requests = lane.busy.pop(descriptor)
         try:
             _ = worker.info
-            results = worker.results()
+            results, seconds = worker.results()
         except WorkerDiedError:
             self._selector.unregister(worker)
             worker.close()
             return Done(lane.number, requests, None)
         lane.idle.append(worker)
-        return Done(lane.number, requests, results)
+        return Done(lane.number, requests, results, seconds)

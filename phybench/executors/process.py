@@ -85,8 +85,8 @@ class WorkerProcess:
             [{"key": key, "body": request_to_json(body, seed)} for key, body, seed in requests]
         )
 
-    def results(self) -> list[Value]:
-        """Wait for the batch's results.
+    def results(self) -> tuple[list[Value], float]:
+        """Wait for the batch's results and the seconds they took.
 
         Raises:
             WorkerDiedError: If the process ended first.
@@ -95,7 +95,7 @@ class WorkerProcess:
         message = self._receive()
         if "storage_error" in message:
             raise StorageError(message["storage_error"])
-        return [from_json(result) for result in message["results"]]
+        return [from_json(result) for result in message["results"]], message["seconds"]
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when results are there, for selectors."""

@@ -71,7 +71,7 @@ class RemotePlugin:
     def _call(self, requests: Sequence[Request]) -> list[Value]:
         self._worker.submit(requests)
         try:
-            return self._worker.results()
+            return self._worker.results()[0]
         except WorkerDiedError:
             status = self._worker.exit_status()
             self._worker.close()

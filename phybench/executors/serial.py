@@ -8,7 +8,7 @@ from pathlib import Path
 from phybench.contracts import Closing
 from phybench.executors.base import Done
 from phybench.registry import Opened
-from phybench.work import Request, perform
+from phybench.work import Request, timed
 
 
 class SerialExecutor:
@@ -42,9 +42,9 @@ class SerialExecutor:
             return ()
         lane, requests = self._pending
         opened = self._lanes[lane]
-        results = perform(opened.kind, opened.plugin, requests, self._clips)
+        results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
         self._pending = None
-        return [Done(lane, requests, results)]
+        return [Done(lane, requests, results, seconds)]
 
     def close(self) -> None:
         """Let the plugins give back what they hold."""

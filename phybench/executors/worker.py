@@ -23,7 +23,7 @@ from phybench.codec import (
 from phybench.errors import ConfigError, StorageError
 from phybench.registry import Kind, create
 from phybench.spec import PluginSpec
-from phybench.work import Request, perform
+from phybench.work import Request, timed
 
 
 def main() -> None:
@@ -43,11 +43,12 @@ def main() -> None:
     for line in sys.stdin:
         requests = [_request(kind, row) for row in json.loads(line)]
         try:
-            results = perform(kind, plugin, requests, Path(hello["clips"]))
+            results, seconds = timed(kind, plugin, requests, Path(hello["clips"]))
         except StorageError as error:
             _reply(replies, {"storage_error": str(error)})
         else:
-            _reply(replies, {"results": [to_json(result) for result in results]})
+            values = [to_json(result) for result in results]
+            _reply(replies, {"results": values, "seconds": seconds})
 
 
 def _reply(replies: IO[str], message: Mapping[str, Any]) -> None:

@@ -1,0 +1,5 @@
+"""``python -m phybench``."""
+
+from phybench.cli import main
+
+main()

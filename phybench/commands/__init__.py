@@ -1,0 +1,1 @@
+"""The commands of ``phybench``; each module imports what it needs when it is called."""

@@ -1,0 +1,153 @@
+"""``phybench refine``: rewrite prompts outside a benchmark."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phybench.commands.console import emit_json, note
+
+if TYPE_CHECKING:
+    from phybench.contracts import Failure, Refinement
+
+
+def refine(
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Prompts; `-` or nothing reads lines from stdin.")
+    ] = None,
+    refiner: Annotated[str, typer.Option("-r", "--refiner", help="Refiner SPEC.")] = "template",
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Prompt file (csv, tsv, jsonl, txt, parquet).")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="Refinements per prompt.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    generator: Annotated[
+        str | None,
+        typer.Option("-g", "--generator", help="Count tokens as this generator does."),
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what was added and removed.")] = False,
+    show_prompt: Annotated[
+        bool, typer.Option("--show-prompt", help="Print the refiner's system prompt and stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Rewrite prompts; one refined prompt per line on stdout."""
+    from phybench.errors import ConfigError
+    from phybench.registry import open_plugin
+    from phybench.seeds import item_seed
+    from phybench.spec import parse_spec
+
+    if n < 1:
+        raise ConfigError(f"Expected `n` to be ≥ 1, but got {n}.")
+    opened = open_plugin("refiner", parse_spec(refiner))
+    if show_prompt:
+        typer.echo(_system_prompt(opened.plugin, refiner))
+        return
+    prompts = _prompts(text, file)
+    texts = [prompt for prompt in prompts for _ in range(n)]
+    seeds = [item_seed(seed, prompt, k) for prompt in prompts for k in range(n)]
+    results = opened.plugin.refine(texts, seeds)
+    counts = _token_counts(generator, results)
+    failed = False
+    for prompt, result, tokens in zip(texts, results, counts, strict=True):
+        failed |= _show(prompt, result, tokens, as_json=as_json, diff=diff)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _system_prompt(plugin: Any, spec: str) -> str:
+    from phybench.errors import ConfigError
+
+    prompt = getattr(plugin, "system_prompt", None)
+    if not isinstance(prompt, str):
+        raise ConfigError(f"Refiner `{spec}` has no system prompt to show.")
+    return prompt
+
+
+def _prompts(text: list[str] | None, file: Path | None) -> list[str]:
+    from phybench.errors import ConfigError
+    from phybench.prompts import check_text, load_prompts
+
+    if file is not None:
+        if text:
+            raise ConfigError("Expected prompts or `--file`, but got both.")
+        return [prompt.text for prompt in load_prompts(str(file)).prompts]
+    if text and text != ["-"]:
+        return [check_text(each, f"prompt {number}") for number, each in enumerate(text, 1)]
+    lines = [line.rstrip("\r\n") for line in sys.stdin]
+    kept = [check_text(line, "stdin") for line in lines if line.strip()]
+    if not kept:
+        raise ConfigError("Expected prompts as arguments, on stdin or with `--file`; got none.")
+    return kept
+
+
+def _token_counts(
+    generator: str | None, results: Sequence[Refinement | Failure]
+) -> list[tuple[int, int | None] | None]:
+    """Per result, tokens as the generator counts them and its budget."""
+    from phybench.contracts import Refinement, TokenCounter
+    from phybench.errors import ConfigError
+    from phybench.registry import create
+
+    if generator is None:
+        return [None] * len(results)
+    plugin = create("generator", generator)
+    if not isinstance(plugin, TokenCounter):
+        raise ConfigError(f"Generator `{generator}` does not count tokens.")
+    budget = plugin.info.prompt_budget
+    return [
+        (plugin.count_tokens([result.text])[0], budget) if isinstance(result, Refinement) else None
+        for result in results
+    ]
+
+
+def _show(
+    prompt: str,
+    result: Refinement | Failure,
+    tokens: tuple[int, int | None] | None,
+    *,
+    as_json: bool,
+    diff: bool,
+) -> bool:
+    """Write one result; True if it is a failure."""
+    import json
+
+    from phybench.codec import plain
+    from phybench.contracts import Failure
+
+    failed = isinstance(result, Failure)
+    if as_json:
+        row = {"prompt": prompt, "status": "failed" if failed else "ok", **plain(result)}
+        if tokens is not None:
+            row |= {"generator_tokens": tokens[0], "generator_budget": tokens[1]}
+        typer.echo(json.dumps(row, ensure_ascii=False))
+        return failed
+    if isinstance(result, Failure):
+        note(f"error: {prompt[:60]!r}: {result.kind}: {result.message}")
+        return True
+    one_line = " ".join(result.text.split())
+    typer.echo(_difference(prompt, one_line) if diff else one_line)
+    if tokens is not None and tokens[1] is not None and tokens[0] > tokens[1]:
+        note(f"{tokens[0]} tokens, {tokens[0] - tokens[1]} over the generator's {tokens[1]}.")
+    return False
+
+
+def _difference(before: str, after: str) -> str:
+    """Words removed as [-…-] and added as {+…+}."""
+    import difflib
+
+    old, new = before.split(), after.split()
+    parts = []
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            parts.append(" ".join(old[a:b]))
+            continue
+        if a < b:
+            parts.append(f"[-{' '.join(old[a:b])}-]")
+        if c < d:
+            parts.append(f"{{+{' '.join(new[c:d])}+}}")
+    return " ".join(parts)

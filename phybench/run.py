@@ -1,0 +1,213 @@
+"""One run from its config to its published files."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from phybench.cache import Cache
+from phybench.codec import plain
+from phybench.contracts import PluginInfo
+from phybench.digest import value_digest
+from phybench.environment import describe
+from phybench.errors import ConfigError
+from phybench.executors.base import Executor
+from phybench.leaderboard import to_csv, to_markdown, to_results
+from phybench.metrics import CellMetrics, measure
+from phybench.pipeline import Pipeline, Progress, StageCount
+from phybench.plan import Plan, fingerprint
+from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
+from phybench.registry import Kind, unknown
+from phybench.results import finished_items, load_run, read_header
+from phybench.signature import signatures
+
+EXECUTORS = ("serial", "local")
+RUNS = Path("results") / "runs"
+"""Where runs go by default; beside it, ``results/`` holds what is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Args:
+        folder: The run's folder.
+        cells: Its numbers.
+        counts: Work of this start, by stage.
+        simulated: Whether the numbers are of a simulated world.
+    """
+
+    folder: Path
+    cells: tuple[CellMetrics, ...]
+    counts: Mapping[Kind, StageCount]
+    simulated: bool
+
+    @property
+    def failures(self) -> int:
+        """Judgements that failed, over all cells."""
+        return sum(cell.counts["failed"] for cell in self.cells)
+
+
+def default_name(plan: Plan) -> str:
+    """A folder name that follows from the plan, so that the same command resumes its run."""
+    arms = "-".join(opened.info.name for opened in (*plan.refiners, *plan.generators))
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{plan.prompts.name}-{arms}").strip("-.")[:60]
+    return f"{words}-{value_digest(plan.identity())[:8]}"
+
+
+def make_executor(name: str, clips: Path, workers: int | None = None) -> Executor:
+    """Build an executor by name.
+
+    Raises:
+        ConfigError: If there is no such executor, ``workers`` is below 1, or is given to an
+            executor that has none.
+    """
+    if name not in EXECUTORS:
+        raise ConfigError(unknown("executor", name, EXECUTORS))
+    if workers is not None and workers < 1:
+        raise ConfigError(f"Expected `workers` to be ≥ 1, but got {workers}.")
+    if name == "local":
+        from phybench.executors.local import LocalExecutor
+
+        return LocalExecutor(clips, workers)
+    if workers is not None:
+        raise ConfigError("Expected `workers` only with the executor `local`; `serial` has none.")
+    from phybench.executors.serial import SerialExecutor
+
+    return SerialExecutor(clips)
+
+
+def execute(
+    plan: Plan,
+    folder: Path,
+    *,
+    cache: Cache,
+    executor: Executor,
+    progress: Progress,
+    plots: bool = True,
+    argv: Sequence[str] | None = None,
+) -> Outcome:
+    """Do a run, or the rest of it, and publish its numbers.
+
+    Args:
+        plan: What to do.
+        folder: The run's folder; a run of the same plan in it is continued.
+        cache: Where finished units are found and kept.
+        executor: Who calls the plugins; closed when this returns.
+        progress: Called with the counts as the run goes on.
+        plots: Whether to draw the plots.
+        argv: The command line to record; default: this process's.
+
+    Raises:
+        ConfigError: If the folder holds a run of another plan or cannot be written.
+        RunLockedError: If another process is doing this run.
+        StorageError: If the disk refuses a write; the same call continues later.
+    """
+    try:
+        with RunWriter(folder) as writer:
+            header = _started(plan, folder, writer, argv or sys.argv)
+            finished = finished_items(folder, header)
+            pipeline = Pipeline(plan, finished.tolist(), executor, cache, writer, progress)
+            pipeline.run()
+            fresh = bool(pipeline.counts["refiner"].total)
+            if fresh or header["status"] != "done":
+                writer.write_json(RUN, {**header, "status": "done"})
+                cells = publish(folder, plots=plots)
+            else:
+                cells = measure(load_run(folder))
+            return Outcome(folder, cells, pipeline.counts, plan.simulated)
+    finally:
+        executor.close()
+
+
+def publish(folder: Path, *, plots: bool = True) -> tuple[CellMetrics, ...]:
+    """Derive a run's results, leaderboards and plots from its rows.
+
+    Raises:
+        ConfigError: If the folder holds no run.
+        StorageError: If the disk refuses a write.
+    """
+    run = load_run(folder)
+    cells = measure(run)
+    simulated = bool(run.header["simulated"])
+    if plots:
+        from phybench.plots import draw_plots
+
+        draw_plots(run, cells, folder / "plots", simulated=simulated)
+    write_text(folder / "leaderboard.csv", to_csv(cells))
+    write_text(folder / "leaderboard.md", to_markdown(cells, simulated=simulated))
+    with_header = {
+        "schema_version": SCHEMA_VERSION,
+        "simulated": simulated,
+        "cells": to_results(cells),
+    }
+    write_text(folder / RESULTS, json.dumps(with_header, indent=2, ensure_ascii=False) + "\n")
+    return cells
+
+
+def _started(plan: Plan, folder: Path, writer: RunWriter, argv: Sequence[str]) -> dict[str, Any]:
+    """Write or continue ``run.json``."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    start = {"at": now, "argv": list(argv)}
+    if (folder / RUN).exists():
+        header = read_header(folder)
+        if header["identity"] != plan.identity():
+            changed = _changed(header["identity"], plan.identity())
+            raise ConfigError(
+                f"Expected {str(folder)!r} to hold this run, but it holds one with other "
+                f"{changed}. Name another folder with -o."
+            )
+        header["starts"] = [*header["starts"], start]
+    else:
+        header = {**_header(plan), "created": now, "starts": [start]}
+    writer.write_json(RUN, header)
+    return header
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{key}`" for key in after if before.get(key) != after[key])
+
+
+def _header(plan: Plan) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "running",
+        "simulated": plan.simulated,
+        "identity": plan.identity(),
+        "signatures": signatures(plan),
+        "prompts": {
+            "name": plan.prompts.name,
+            "sha256": plan.prompts.sha256,
+            "ids": [prompt.id for prompt in plan.prompts.prompts],
+        },
+        "seeds": plan.seeds,
+        "seed": plan.seed,
+        "settings": plain(plan.settings),
+        "plugins": {
+            kind: [
+                {
+                    **_described(one.info),
+                    "plugin": one.spec.name,
+                    "options": dict(one.spec.options),
+                    "fingerprint_sha256": fingerprint(one),
+                }
+                for one in opened
+            ]
+            for kind, opened in plan.by_kind().items()
+        },
+        "environment": describe(),
+    }
+
+
+def _described(info: PluginInfo) -> dict[str, Any]:
+    return {
+        **plain(info),
+        "video": plain(info.video) if info.video else None,
+        "scale": plain(info.scale),
+    }

@@ -1,0 +1,212 @@
+"""Judging a table of clips without a run around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phybench.cache import Cache
+from phybench.clips import store_clip
+from phybench.codec import Value
+from phybench.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
+from phybench.errors import ConfigError
+from phybench.leaderboard import csv_text
+from phybench.plan import fingerprint, score_key
+from phybench.registry import Opened, open_plugin
+from phybench.spec import parse_spec
+from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
+from phybench.work import Request, timed
+
+RESULT_COLUMNS = ("judge", "sa", "pc", "joint", "status", "reply")
+_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTable:
+    """Clips to judge.
+
+    Args:
+        columns: The input's columns.
+        rows: The input's rows.
+        requests: One judge request per row, or the failure to read its clip.
+        captions: Whether the rows have prompts; without them SA means nothing and is left out.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    requests: tuple[JudgeRequest | Failure, ...]
+    captions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Judged clips: one row per clip and judge."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def failed(self) -> int:
+        """Number of judgements that failed."""
+        return sum(row["status"] == "failed" for row in self.rows)
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """By judge, rows by status."""
+        found: dict[str, Counter[str]] = {}
+        for row in self.rows:
+            found.setdefault(row["judge"], Counter())[row["status"]] += 1
+        return found
+
+    def to_csv(self) -> str:
+        """The table as csv, safe to open in a spreadsheet."""
+        return csv_text(self.columns, self.rows)
+
+
+def load_clips(path: Path, root: Path | None = None) -> ClipTable:
+    """Read a table of clips, or a folder of clips with a ``.txt`` of the prompt beside each.
+
+    Args:
+        path: csv, tsv, jsonl or parquet with ``videopath`` (or ``path``, ``video``, …), ``caption``
+            (or ``prompt``) and optionally ``rule``; or a folder.
+        root: Folder that relative paths start from; default: the table's folder.
+
+    Raises:
+        ConfigError: If the table cannot be read, lacks a column, or names a clip that is not there.
+    """
+    rows = _folder_rows(path) if path.is_dir() else read_table(path)
+    base = root or (path if path.is_dir() else path.parent)
+    clip = column(rows, CLIP_COLUMNS, path)
+    caption = optional_column(rows, PROMPT_COLUMNS)
+    if caption is None and "rule" not in rows[0]:
+        column(rows, PROMPT_COLUMNS, path)
+    paths = [_existing(base, cell(row, clip, number, path)) for number, row in enumerate(rows, 1)]
+    missing = [str(row[clip]) for row, found in zip(rows, paths, strict=True) if found is None]
+    if missing:
+        raise ConfigError(
+            f"Expected every clip of {str(path)!r} below {str(base)!r}, but {len(missing)} are not "
+            f"there, the first is {missing[0]!r}. Name their folder with --root."
+        )
+    requests = tuple(
+        _request(found, row, clip, cell(row, caption, number, path) if caption else "")
+        for number, (row, found) in enumerate(zip(rows, paths, strict=True), 1)
+        if found is not None
+    )
+    return ClipTable(tuple(rows[0]), tuple(rows), requests, caption is not None)
+
+
+def _folder_rows(folder: Path) -> list[dict[str, Any]]:
+    clips = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not clips:
+        raise ConfigError(f"Expected clips in {str(folder)!r}, but it holds none.")
+    bare = [clip.name for clip in clips if not clip.with_suffix(".txt").is_file()]
+    if bare:
+        raise ConfigError(
+            f"Expected a .txt with the prompt beside every clip, but {len(bare)} have none, the "
+            f"first is {bare[0]!r}. Or give a csv with videopath and caption."
+        )
+    return [
+        {
+            "videopath": clip.name,
+            "caption": clip.with_suffix(".txt").read_text(encoding="utf-8-sig").strip(),
+        }
+        for clip in clips
+    ]
+
+
+def _existing(base: Path, name: str) -> Path | None:
+    return next((path for path in (base / name, base / Path(name).name) if path.is_file()), None)
+
+
+def _request(path: Path, row: Mapping[str, Any], clip: str, caption: str) -> JudgeRequest | Failure:
+    stored = store_clip(VideoFile(path, str(row[clip]), move=False), path.parent, "")
+    if not isinstance(stored, Clip):
+        return stored
+    rule = str(row.get("rule") or "")
+    return JudgeRequest(stored, caption, (rule,) if rule else ())
+
+
+def score_clips(
+    table: ClipTable,
+    judges: Sequence[str],
+    cache: Cache,
+    progress: Callable[[str, int, int], None],
+) -> ScoreTable:
+    """Judge every clip of a table with every judge.
+
+    Args:
+        table: The clips.
+        judges: SPEC strings.
+        cache: Where known scores are found and new ones kept, batch by batch.
+        progress: Called with judge, clips done and clips in all.
+
+    Raises:
+        ConfigError: If a judge cannot be constructed.
+    """
+    opened = [open_plugin("judge", parse_spec(judge)) for judge in judges]
+    with_rule = "rule" in table.columns
+    rows = [
+        {**row, "judge": one.info.name, **_cells(result, one, table.captions, with_rule)}
+        for one in opened
+        for row, result in zip(table.rows, _judged(table, one, cache, progress), strict=True)
+    ]
+    rule = ("rule_score",) if with_rule else ()
+    return ScoreTable((*table.columns, *RESULT_COLUMNS, *rule), tuple(rows))
+
+
+def _judged(
+    table: ClipTable, judge: Opened, cache: Cache, progress: Callable[[str, int, int], None]
+) -> list[Value]:
+    results: dict[int, Value] = {}
+    todo: list[tuple[int, Request]] = []
+    for number, request in enumerate(table.requests):
+        if isinstance(request, Failure):
+            results[number] = request
+            continue
+        key = score_key(fingerprint(judge), request)
+        known = cache.get(key)
+        if known is None:
+            todo.append((number, (key, request, 0)))
+        else:
+            results[number] = known
+    for batch in _batches(todo, judge.info.max_batch):
+        made, seconds = timed(
+            "judge", judge.plugin, [request for _, request in batch], cache.folder / "clips"
+        )
+        pairs = list(zip(batch, made, strict=True))
+        results.update({number: result for (number, _), result in pairs})
+        fresh = [(request[0], one) for (_, request), one in pairs if isinstance(one, Score)]
+        cache.put(fresh, {fingerprint(judge): (len(batch), seconds)})
+        progress(judge.info.name, len(results), len(table.requests))
+    return [results[number] for number in range(len(table.requests))]
+
+
+def _batches(
+    todo: Sequence[tuple[int, Request]], size: int
+) -> Iterator[Sequence[tuple[int, Request]]]:
+    for start in range(0, len(todo), size):
+        yield todo[start : start + size]
+
+
+def _cells(result: Value, judge: Opened, captions: bool, with_rule: bool) -> dict[str, Any]:
+    """Result columns; empty where there is no number to give."""
+    cells: dict[str, Any] = {"sa": "", "pc": "", "joint": ""}
+    rules: tuple[int | None, ...] = ()
+    if isinstance(result, Score) and result.sa is not None and result.pc is not None:
+        bar = judge.info.scale.success
+        cells = {"sa": "", "pc": result.pc, "joint": "", "status": "scored"}
+        if captions:
+            joint = int(result.sa >= bar and result.pc >= bar)
+            cells |= {"sa": result.sa, "joint": joint}
+        rules = result.rules
+        cells["reply"] = result.reply
+    elif isinstance(result, Score):
+        cells |= {"status": "unscored", "reply": result.reply or result.details.get("reason", "")}
+    elif isinstance(result, Failure):
+        reply = result.reply or f"{result.kind}: {result.message}"
+        cells |= {"status": "failed", "reply": reply}
+    if with_rule:
+        cells["rule_score"] = rules[0] if rules and rules[0] is not None else ""
+    return cells

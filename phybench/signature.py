@@ -1,0 +1,46 @@
+"""One line that says what made a number (the idea is sacreBLEU's)."""
+
+from __future__ import annotations
+
+from phybench import __version__
+from phybench.contracts import VideoSettings
+from phybench.plan import Plan, fingerprint
+from phybench.registry import Opened
+
+
+def signatures(plan: Plan) -> dict[str, str]:
+    """The signature of every cell, by ``refiner|generator|judge``."""
+    return {
+        "|".join(one.info.name for one in cell): _signature(plan, *cell)
+        for cell in (
+            (refiner, generator, judge)
+            for judge in plan.judges
+            for refiner in plan.refiners
+            for generator in plan.generators
+        )
+    }
+
+
+def _signature(plan: Plan, refiner: Opened, generator: Opened, judge: Opened) -> str:
+    settings = [
+        f"{name}:{value:g}"
+        for name in VideoSettings.__slots__
+        if (value := getattr(plan.settings, name)) is not None
+    ]
+    parts = [
+        f"refiner:{_named(refiner)}",
+        f"gen:{_named(generator)}",
+        f"judge:{_named(judge)}",
+        f"prompts:{plan.prompts.name}#{plan.prompts.sha256[:8]}",
+        f"n:{len(plan.prompts.prompts)}",
+        f"seeds:{plan.seeds}",
+        f"seed:{plan.seed}",
+        *settings,
+        *(["simulated"] if plan.simulated else []),
+        f"v:{__version__}",
+    ]
+    return "|".join(parts)
+
+
+def _named(opened: Opened) -> str:
+    return f"{opened.info.name}@{opened.info.revision}#{fingerprint(opened)[:8]}"
