@@ -1,0 +1,204 @@
+"""Finding a checkpoint on this machine, naming what is missing, and telling weights apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from phybench.digest import file_digest, text_digest
+from phybench.errors import ConfigError
+
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
+_WHOLE = 64 * 2**20
+_SAMPLES, _SAMPLE = 16, 2**20
+_NEAREST = "Nothing to download here? `phybench run -g tabletop` is the nearest that runs without."
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint folder on this machine.
+
+    Args:
+        folder: Where it lies.
+        revision: Commit of the hub snapshot, or ``local``.
+    """
+
+    folder: Path
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file or folder of a checkpoint that is not there.
+
+    Args:
+        name: Path below the checkpoint folder.
+        size_gb: Its size in GB (1e9 bytes), if known.
+    """
+
+    name: str
+    size_gb: float | None = None
+
+
+def is_local(model: str) -> bool:
+    """Whether the option ``model`` names a folder or file rather than a hub repository."""
+    return model.startswith((".", "/", "~")) or Path(model).exists() or model.count("/") != 1
+
+
+def hub_cache() -> Path:
+    """The folder in which the Hugging Face libraries keep downloads (their own rule)."""
+    if cache_folder := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache_folder).expanduser()
+    home = os.environ.get("HF_HOME") or os.path.join(  # noqa: PTH118 - mirrors the library's rule
+        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
+    )
+    return Path(home).expanduser() / "hub"
+
+
+def hub_folder(repo: str) -> Path:
+    """Where the hub cache keeps a repository."""
+    return hub_cache() / f"models--{repo.replace('/', '--')}"
+
+
+def find_checkpoint(model: str, revision: str = "") -> Checkpoint | None:
+    """Look for a checkpoint on this machine, without the network.
+
+    Args:
+        model: A folder, or a hub id (``owner/name``).
+        revision: Branch, tag or commit; empty for ``main``.
+
+    Returns:
+        The folder, or ``None`` if there is none.
+    """
+    if is_local(model):
+        folder = Path(model).expanduser()
+        return Checkpoint(folder, "local") if folder.is_dir() else None
+    base = hub_folder(model)
+    name = revision or "main"
+    reference = base / "refs" / name
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else name
+    snapshot = base / "snapshots" / commit
+    return Checkpoint(snapshot, commit) if snapshot.is_dir() else None
+
+
+def missing_files(folder: Path, components: Mapping[str, float]) -> list[MissingFile]:
+    """What a folder in diffusers layout lacks.
+
+    Args:
+        folder: The checkpoint.
+        components: Expected sub-folders and their size in GB; used for sizes, and as the list of
+            what to expect when there is no ``model_index.json``.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return [MissingFile("model_index.json"), *expected_files(components)]
+    missing = []
+    for name, classes in read_json(index).items():
+        if isinstance(classes, list) and classes and classes[0] is not None:
+            missing += _missing_of_component(folder / name, components.get(name))
+    return missing
+
+
+def expected_files(components: Mapping[str, float]) -> list[MissingFile]:
+    """All component folders of a checkpoint, as missing."""
+    return [MissingFile(f"{name}/", size or None) for name, size in components.items()]
+
+
+def _missing_of_component(folder: Path, size_gb: float | None) -> list[MissingFile]:
+    if not folder.is_dir():
+        return [MissingFile(f"{folder.name}/", size_gb)]
+    if not (folder / "config.json").is_file():
+        return [] if any(folder.iterdir()) else [MissingFile(f"{folder.name}/", size_gb)]
+    shards = {shard for index in folder.glob("*.index.json") for shard in _shards(index)}
+    absent = sorted(shard for shard in shards if not (folder / shard).is_file())
+    if absent:
+        return [MissingFile(f"{folder.name}/{shard}") for shard in absent]
+    if not shards and not any(path.suffix in WEIGHT_SUFFIXES for path in folder.iterdir()):
+        return [MissingFile(f"{folder.name}/*.safetensors", size_gb)]
+    return []
+
+
+def _shards(index: Path) -> set[str]:
+    return set(read_json(index).get("weight_map", {}).values())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint.
+
+    Raises:
+        ConfigError: If the file does not hold one.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot read {path}: {error}.") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"Expected {path} to hold a JSON object, but got {type(value).__name__}.")
+    return value
+
+
+def missing_error(
+    generator: str, model: str, missing: Sequence[MissingFile], *, how: str
+) -> ConfigError:
+    """The error for a checkpoint that is not (wholly) here.
+
+    Args:
+        generator: Name of the generator.
+        model: Folder or hub id.
+        missing: What is not there.
+        how: How to get it, one sentence.
+    """
+    known = [file.size_gb for file in missing if file.size_gb is not None]
+    total = f" (about {sum(known):.1f} GB)" if known else ""
+    where = Path(model).expanduser() if is_local(model) else hub_folder(model)
+    lines = [
+        f"Expected the files of `{model}` for generator `{generator}`, but these are missing"
+        f"{total}:",
+        *(f"  {file.name}{_size(file)}" for file in missing),
+        f"Looked in: {where}" + ("" if is_local(model) else " (HF_HOME or HF_HUB_CACHE move it)"),
+        how,
+        _NEAREST,
+    ]
+    return ConfigError("\n".join(lines))
+
+
+def _size(file: MissingFile) -> str:
+    return "" if file.size_gb is None else f"  {file.size_gb:.2f} GB"
+
+
+@cache
+def folder_digest(folder: Path) -> str:
+    """Tells checkpoints apart by content: SHA-256 over all files' names and digests.
+
+    Files above 64 MiB enter with their size and 16 evenly spaced blocks of 1 MiB, so that 60 GB of
+    weights cost a fraction of a second; training changes all of a tensor file, not one block.
+    """
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    counted = [name for name in names if not _is_decoration(name)]
+    return text_digest(
+        *(part for name in counted for part in (str(name), sampled_digest(folder / name)))
+    )
+
+
+def _is_decoration(name: Path) -> bool:
+    return name.suffix == ".md" or any(part.startswith(".") for part in name.parts)
+
+
+@cache
+def sampled_digest(path: Path) -> str:
+    """Digest of a file; of samples if it is large (see :func:`folder_digest`)."""
+    size = path.stat().st_size
+    if size <= _WHOLE:
+        return file_digest(path)
+    digest = hashlib.sha256(f"sampled:{size}:".encode())
+    with path.open("rb") as file:
+        for index in range(_SAMPLES):
+            file.seek(index * (size - _SAMPLE) // (_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()
