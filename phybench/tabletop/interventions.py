@@ -180,13 +180,13 @@ def _passes_through(world: World, violation: Violation) -> None:
 
 def _overlaps_solid(world: World, name: str) -> bool:
     """Whether a thing has sunk into something that it no longer collides with."""
-    shape, thing = world.shapes[name], world.scene.thing(name)
+    shape, body, thing = world.shapes[name], world.bodies[name], world.scene.thing(name)
     reach = min(thing.width, thing.height) / 2 - 1.0
     for solid in world.space.shapes:
         still_solid = solid.body is world.space.static_body and shape.filter != _TOUCH_NOTHING
         if solid is shape or still_solid:
             continue
-        if solid.point_query(shape.body.position).distance < reach:
+        if solid.point_query(body.position).distance < reach:
             return True
     return False
 
@@ -266,7 +266,7 @@ def _morphs(world: World, violation: Violation) -> None:
         return
     world.scale[name] = scale
     old = world.shapes[name]
-    new = thing_shape(old.body, world.scene.thing(name), scale)
+    new = thing_shape(world.bodies[name], world.scene.thing(name), scale)
     new.elasticity, new.friction = old.elasticity, old.friction
     world.space.remove(old)
     world.space.add(new)

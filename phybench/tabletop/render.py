@@ -177,10 +177,7 @@ def _draw_ball(
 
 def _draw_thing(canvas: _Canvas, track: Track, scene: Scene, palette: Palette) -> None:
     look = track.thing.look
-    if look.colour == "fixture":
-        colour = _colour(palette.fixture)
-    else:
-        colour = _colour(COLOURS[look.colour])
+    colour = _colour(COLOURS.get(look.colour, palette.fixture))
     if scene.violation and track.recoloured.any():
         second = _colour(COLOURS[scene.violation.second_colour])
         colour = np.where(track.recoloured[:, None], second, colour).astype(np.float32)

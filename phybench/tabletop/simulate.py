@@ -15,6 +15,7 @@ from phybench.tabletop.scene import DURATION, STEP, Scene, Thing
 from phybench.tabletop.world import World, apply_natural_forces, build_world
 
 if TYPE_CHECKING:
+    import pymunk
     from numpy.typing import NDArray
 
 

@@ -1,0 +1,78 @@
+"""When the simulated generator breaks a law or loses what a text asks for: one documented table.
+
+The numbers are our invention. They imitate what is reported of text-to-video models in general
+(laws that the text leaves unsaid are broken often, stated outcomes are followed more often, long
+texts lose content) and are measured on no model: results on this generator say nothing about any
+real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from phybench.tabletop.language import Understanding, prevented_by
+from phybench.tabletop.violations import BREACHES
+
+CHANCES: Mapping[str, float] = {
+    "levitates": 0.10,
+    "falls_upward": 0.06,
+    "gains_energy": 0.13,
+    "vanishes": 0.07,
+    "duplicates": 0.07,
+    "teleports": 0.07,
+    "passes_through": 0.11,
+    "no_reaction": 0.13,
+    "moves_untouched": 0.08,
+    "freezes": 0.11,
+    "morphs": 0.09,
+    "liquid_disappears": 0.16,
+    "liquid_grows": 0.16,
+}
+"""Probability of each violation where it applies and the text says nothing against it."""
+STATED = 0.25
+"""Factor on that probability if the text states a lawful outcome that excludes the violation."""
+LAPSES: Mapping[str, float] = {"event": 0.02, "object": 0.01, "colour": 0.03, "shape": 0.02}
+"""Probability of each lapse of attention for a short text that begins with its subject."""
+NOTHING = 0.4
+"""Probability that a text without any thing gives an empty table."""
+LONG_FROM, LONG_AT = 70, 270
+"""Words at which a text begins to be too long, and at which the effect is full."""
+LATE_FROM, LATE_AT = 25, 125
+"""Words before the first thing at which it begins to drown, and at which the effect is full."""
+LONG_LAPSES, LATE_LAPSES = 0.45, 0.35
+"""What a fully too long and a fully drowned text add to the probability of every lapse."""
+
+
+def load(understanding: Understanding) -> float:
+    """How far a text is too long, 0..1."""
+    return _share(understanding.words, LONG_FROM, LONG_AT)
+
+
+def lapse_probability(kind: str, understanding: Understanding) -> float:
+    """Probability of a lapse.
+
+    Args:
+        kind: A key of :data:`LAPSES`.
+        understanding: What was read.
+    """
+    late = _share(understanding.lead, LATE_FROM, LATE_AT)
+    return LAPSES[kind] + LONG_LAPSES * load(understanding) + LATE_LAPSES * late
+
+
+def violation_probabilities(family: str, understanding: Understanding) -> dict[str, float]:
+    """Probability of each violation that applies to a family.
+
+    A stated outcome counts less the longer the text is: in a text that is fully too long it
+    counts nothing.
+    """
+    excluded = {v for outcome in understanding.stated for v in prevented_by(outcome)}
+    factor = STATED + (1.0 - STATED) * load(understanding)
+    return {
+        row.violation: CHANCES[row.violation] * (factor if row.violation in excluded else 1.0)
+        for row in BREACHES
+        if row.family == family
+    }
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return min(1.0, max(0.0, (value - low) / (high - low)))

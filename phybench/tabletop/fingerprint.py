@@ -1,0 +1,34 @@
+"""A digest of this world's code, taken from its files, so that plugins need not import it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from phybench.digest import text_digest
+
+READING = ("language.py", "lexicon.json")
+"""What decides how a text is understood."""
+WORLD = (
+    *READING,
+    "chance.py",
+    "clips.py",
+    "failure_law.py",
+    "families.py",
+    "fluids.py",
+    "imagine.py",
+    "interventions.py",
+    "render.py",
+    "scene.py",
+    "simulate.py",
+    "violations.py",
+    "world.py",
+)
+"""What decides which pixels a text becomes."""
+
+
+@cache
+def code_digest(names: tuple[str, ...]) -> str:
+    """SHA-256 (hex) of the named files of this package."""
+    package = resources.files("phybench.tabletop")
+    return text_digest(*(package.joinpath(name).read_text("utf-8") for name in names))
