@@ -1,0 +1,159 @@
+"""``phybench compare``: arms against a baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phybench.commands.console import emit_json, note
+
+if TYPE_CHECKING:
+    from phybench.compare.differences import Comparison
+    from phybench.compare.reported import Claim, ReportedRate
+
+
+def compare(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="A refiner (identity) or an arm (identity/cogvideox). Default: `identity`; with "
+            "several runs the same arms of the first run."
+        ),
+    ] = None,
+    reported: Annotated[
+        bool, typer.Option("--reported", help="Add the PhyPrompt paper's published numbers.")
+    ] = False,
+    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    csv: Annotated[Path | None, typer.Option(help="Write the differences as csv.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+) -> None:
+    """Compare every arm with a baseline, paired by prompt and seed."""
+    from phybench.errors import ConfigError
+
+    if not runs and not reported:
+        raise ConfigError("Expected at least one run folder, or --reported.")
+    if not 0 < level < 1:
+        raise ConfigError(f"Expected `level` to lie between 0 and 1, but got {level}.")
+    result: dict[str, Any] = {"schema_version": 1}
+    if runs:
+        result |= _measured(runs, baseline, level, seed, csv, shown=not as_json)
+    elif csv is not None:
+        raise ConfigError("Expected runs for --csv: it writes measured differences only.")
+    if reported:
+        result["reported"] = _reported(shown=not as_json)
+    if as_json:
+        emit_json(result)
+
+
+def _measured(
+    folders: list[Path],
+    baseline: str | None,
+    level: float,
+    seed: int,
+    csv: Path | None,
+    *,
+    shown: bool,
+) -> dict[str, Any]:
+    from phybench.compare.differences import compare_pairs
+    from phybench.compare.pairing import pair_runs
+    from phybench.compare.words import COLUMNS, row, sentence
+    from phybench.leaderboard import csv_text
+    from phybench.records import write_text
+    from phybench.results import load_run
+
+    runs = [load_run(folder) for folder in folders]
+    pairing = pair_runs(runs, baseline)
+    comparisons = compare_pairs(pairing.pairs, level=level, seed=seed)
+    remarks = [*pairing.refused, *(pair.left_out for pair in pairing.pairs if pair.left_out)]
+    simulated = any(run.header["simulated"] for run in runs)
+    if csv is not None:
+        write_text(csv, csv_text(COLUMNS, [row(each) for each in comparisons]))
+    for remark in remarks:
+        note(remark)
+    if shown:
+        _show(comparisons, level, simulated=simulated)
+    return {
+        "simulated": simulated,
+        "comparisons": [{**row(each), "sentence": sentence(each)} for each in comparisons],
+        "remarks": remarks,
+    }
+
+
+def _show(comparisons: tuple[Comparison, ...], level: float, *, simulated: bool) -> None:
+    from phybench.compare.words import legend, sentence, table
+    from phybench.leaderboard import SIMULATED
+
+    if simulated:
+        typer.echo(f"{SIMULATED}\n")
+    typer.echo(table(comparisons))
+    typer.echo(f"\n{legend(level)}\n")
+    for each in comparisons:
+        if each.measure == "joint":
+            typer.echo(f"- {sentence(each)}")
+
+
+def _reported(*, shown: bool) -> dict[str, Any]:
+    from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
+
+    rates = read_reported(paper_table())
+    found = claims(rates)
+    if shown:
+        _show_reported(rates, found)
+    return {
+        "rates": [_rate_row(rate) for rate in rates],
+        "claims": [
+            {
+                "subject": claim.subject.refiner,
+                "other": claim.other.refiner,
+                "generator": claim.subject.generator,
+                "measure": claim.subject.measure,
+                "difference": round(claim.difference, 6),
+                "low": round(claim.interval.low, 6),
+                "high": round(claim.interval.high, 6),
+                "p_adjusted": claim.p_adjusted,
+                "largest_discordance": claim.discordance,
+                "verdict": claim.verdict,
+                "sentence": claim_sentence(claim),
+            }
+            for claim in found
+        ],
+    }
+
+
+def _rate_row(rate: ReportedRate) -> dict[str, Any]:
+    return {
+        "status": "reported",
+        "study": rate.study,
+        "refiner": rate.refiner,
+        "generator": rate.generator,
+        "judge": rate.judge,
+        "measure": rate.measure,
+        "rate": round(rate.rate, 6),
+        "low": round(rate.interval.low, 6),
+        "high": round(rate.interval.high, 6),
+        "n": rate.n,
+        "source": rate.source,
+        "confidence": rate.confidence,
+        "note": rate.note,
+    }
+
+
+def _show_reported(rates: tuple[ReportedRate, ...], found: tuple[Claim, ...]) -> None:
+    from phybench.compare.reported import claim_sentence
+
+    typer.echo("\nReported by the PhyPrompt paper (not measured here, never mixed with runs):\n")
+    typer.echo("| refiner | generator | measure | reported % | 95 % at this N | N | confidence |")
+    typer.echo("|---|---|---|---|---|---|---|")
+    for rate in rates:
+        ends = f"{100 * rate.interval.low:.1f} to {100 * rate.interval.high:.1f}"
+        typer.echo(
+            f"| {rate.refiner} | {rate.generator} | {rate.measure} | {100 * rate.rate:.1f} | "
+            f"{ends} | {rate.n} | {rate.confidence} |"
+        )
+    typer.echo("\nWhat these numbers support:\n")
+    for claim in found:
+        typer.echo(f"- {claim_sentence(claim)}")

@@ -1,0 +1,1 @@
+"""Published numbers, as the sources print them; never mixed with measured ones."""
