@@ -225,8 +225,16 @@ class ChatClient:
         """What all calls so far have used."""
         return self._meter.usage
 
-    def complete(self, requests: Sequence[ChatRequest]) -> list[Reply | Failure]:
+    def complete(
+        self,
+        requests: Sequence[ChatRequest],
+        *,
+        on_result: Callable[[int, Reply | Failure], None] | None = None,
+    ) -> list[Reply | Failure]:
         """Answer each request; one result per request, in order.
+
+        ``on_result`` is called with each request's position and result as soon as it is there, in
+        the thread that got it, so that what was paid for can be kept at once.
 
         Failure kinds: ``timeout``, ``connection``, ``rate-limit``, ``server`` (retried here up to
         the budget, then retryable), ``empty`` and ``length`` (retryable), ``refusal``, ``filter``,
@@ -235,14 +243,16 @@ class ChatClient:
         """
         stopped: list[Failure] = []
 
-        def answer(request: ChatRequest) -> Reply | Failure:
+        def answer(position: int, request: ChatRequest) -> Reply | Failure:
             result = stopped[0] if stopped else self._answer(request)
             if isinstance(result, Failure) and result.kind in _STOPPING:
                 stopped.append(result)
+            if on_result is not None:
+                on_result(position, result)
             return result
 
         with ThreadPoolExecutor(self._endpoint.concurrency) as pool:
-            return list(pool.map(answer, requests))
+            return list(pool.map(answer, range(len(requests)), requests))
 
     def served_models(self) -> list[str]:
         """Ids (and vLLM's ``root`` names) that the server offers, for a check before work.

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from phybench.refiners import reasoning
@@ -142,7 +143,7 @@ def check_rewrite(rewrite: Rewrite, *, prompt: str, instructions: str, language:
             raise ReplyError("leak", f"Expected only a prompt, but it holds {found.group()!r}.")
     if len(rewrite.reasoning) > len(prompt) and one_line(rewrite.reasoning) in text:
         raise ReplyError("leak", "Expected only a prompt, but the reasoning stands in it.")
-    if _shingles(text) & _shingles(instructions) - _shingles(prompt):
+    if _shingles(text) & _known_shingles(instructions) - _shingles(prompt):
         raise ReplyError("leak", "Expected only a prompt, but it repeats our instructions.")
     if language == "english" and latin_share(text) < 0.5:
         raise ReplyError("language", "Expected English, but most letters are not Latin.")
@@ -153,9 +154,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _shingles(text: str) -> set[tuple[str, ...]]:
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
-    return {tuple(words[at : at + _ECHO_WORDS]) for at in range(len(words) - _ECHO_WORDS + 1)}
+    starts = range(len(words) - _ECHO_WORDS + 1)
+    return frozenset(tuple(words[at : at + _ECHO_WORDS]) for at in starts)
+
+
+_known_shingles = lru_cache(maxsize=8)(_shingles)
+"""The same instructions are looked for in every reply."""
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -119,12 +119,19 @@ Script = Sequence[Action] | Callable[[dict[str, Any]], Action]
 class FakeOpenAI:
     """The server; use it as a context manager."""
 
-    def __init__(self, script: Script, *, models: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        models: Sequence[Mapping[str, Any]] = (),
+        delay_s: float = 0.0,
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.in_flight = self.most_in_flight = 0
         self.stopping = threading.Event()
         self._script = script
+        self.delay_s = delay_s
         self._models = list(models) or [{"id": "fake-model", "object": "model"}]
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -172,6 +179,8 @@ class FakeOpenAI:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes; without this the second waits 40 ms for an ACK.
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
@@ -193,6 +202,8 @@ class FakeOpenAI:
                     self._send(status(404, message=f"no {self.path}"))
 
             def _act(self, action: Action) -> None:
+                if fake.delay_s:
+                    fake.stopping.wait(fake.delay_s)
                 if action.gate is not None:
                     action.gate.wait()
                 if action.fault == "hang":

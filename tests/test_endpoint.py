@@ -309,3 +309,26 @@ def test_a_server_without_keys_needs_none():
 def test_settings_that_cannot_work_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Endpoint(**{"base_url": "https://host/v1", "model": "m", **options})
+
+
+def test_each_result_is_handed_over_as_soon_as_it_is_there():
+    gate = threading.Event()
+    seen = {}
+
+    def hand_over(position, result):
+        seen[position] = result
+        gate.set()  # only now may the first request be answered
+
+    def script(body):
+        first = body["messages"][0]["content"] == "first"
+        return fake.reply("late", gate=gate) if first else fake.status(400)
+
+    with fake.FakeOpenAI(script) as server:
+        client = ChatClient(Endpoint(base_url=server.url, model="fake-model", key_env=""))
+        requests = [
+            ChatRequest([{"role": "user", "content": text}]) for text in ("first", "second")
+        ]
+        results = client.complete(requests, on_result=hand_over)
+    assert list(seen) == [1, 0]
+    assert [seen[0], seen[1]] == results
+    assert results[1].kind == "request"
