@@ -103,7 +103,7 @@ class Files:
                 "clips": clips,
                 "files": self._state_of_files(),
             },
-            max_batch=16,
+            max_batch=256 if clips == "absent" else 16,
         )
 
     @staticmethod

@@ -57,7 +57,7 @@ class Cache:
                 self.folder / "units.sqlite", timeout=_BUSY_SECONDS, isolation_level=None
             )
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._database.execute(statement)
         except (OSError, sqlite3.Error) as error:
@@ -98,7 +98,7 @@ class Cache:
         units: Iterable[tuple[str, Value]],
         timings: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
-        """Remember finished units, all or none; they are on disk when this returns.
+        """Remember finished units, all or none; a killed process loses none of them.
 
         Args:
             units: Keys and results.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +41,8 @@ def store_clip(made: Frames | VideoFile | NoVideo, folder: Path, key: str) -> Cl
         clip = _described(temporary, made)
         if isinstance(clip, Failure):
             return clip
+        # The file is on disk before it has its name; a name lost to a power cut is a cache miss.
         temporary.replace(target)
-        _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
     if isinstance(made, VideoFile):
@@ -67,12 +66,3 @@ def _described(path: Path, made: Frames | VideoFile) -> Clip | Failure:
         found.height,
         made.meta,
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is durable only when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

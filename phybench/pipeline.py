@@ -8,6 +8,7 @@ memory, and makes fast stages wait for slow ones.
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from phybench.work import Request
 
 _WINDOW = 512
 """Items under way at most; enough to fill every batch of every lane, little enough for memory."""
+_SYNC_EVERY_S = 1.0
 
 Then = Callable[[Value], None]
 
@@ -116,6 +118,7 @@ class Pipeline:
             kind: [_Lane(one, executor.open(one), fingerprint(one)) for one in opened]
             for kind, opened in plan.by_kind().items()
         }
+        self._synced = time.monotonic()
         self._under_way = 0
         self._in_flight = 0
         self._units: dict[str, Value] = {}
@@ -140,6 +143,7 @@ class Pipeline:
             self._commit()
             self._progress(self.counts)
         self._commit()
+        self._writer.sync()
 
     def _feed(self) -> int:
         """Start items until the window is full; cached ones finish at once."""
@@ -284,13 +288,16 @@ class Pipeline:
         }
 
     def _commit(self) -> None:
-        """Make the round durable: first the cache, then the rows that refer to it."""
+        """Keep the round: first the cache, then the rows that refer to it."""
         if self._units:
             self._cache.put(self._units.items(), self._timings)
             self._timings = {}
         self._writer.append(ITEMS, self._item_rows)
         self._writer.append(SCORES, self._score_rows)
         self._units, self._item_rows, self._score_rows = {}, [], []
+        if time.monotonic() - self._synced > _SYNC_EVERY_S:
+            self._writer.sync()
+            self._synced = time.monotonic()
 
 
 def _failed(stage: str, result: Value) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """A run's folder: append-only rows while it runs, whole files when it is done.
 
-Rows are appended and flushed to disk in groups; a torn last line, which only a crash leaves, is cut
-off when the file is next opened. Of several rows for one item the last counts.
+Rows are handed to the operating system at once, so that a killed process loses none that was
+written, and flushed to the disk every second and at the end, so that a power cut loses no more than
+that. A torn last line is cut off when the file is next opened. Of several rows for one item the
+last counts.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ class RunWriter:
         self._lock.release()
 
     def append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows to a file; they are on disk when this returns.
+        """Append rows to a file.
 
         Raises:
             StorageError: If the disk is full or refuses the write; nothing of the group remains.
@@ -81,11 +83,22 @@ class RunWriter:
         end = file.tell()
         try:
             _write_all(file, data)
-            os.fsync(file.fileno())
         except OSError as error:
             file.truncate(end)
             file.seek(end)
             raise StorageError(f"Cannot write {str(self.folder / name)!r}: {error}.") from error
+
+    def sync(self) -> None:
+        """Flush all rows to the disk.
+
+        Raises:
+            StorageError: If the disk refuses.
+        """
+        try:
+            for file in self._files.values():
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"Cannot flush {str(self.folder)!r}: {error}.") from error
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a whole file atomically.

@@ -101,11 +101,13 @@ def read_frames(path: Path) -> tuple[NDArray[np.uint8], float]:
         with av.open(str(path)) as container:
             stream, fps = _video_stream(container, path)
             stream.thread_count = 1
+            # One reformatter for all frames: a new one per frame costs more than the decoding.
+            reformatter = av.video.reformatter.VideoReformatter()
             frames, pixels = [], 0
             for frame in container.decode(stream):
                 pixels += frame.width * frame.height
                 _check_size(pixels, path)
-                frames.append(frame.to_ndarray(format="rgb24"))
+                frames.append(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
     if not frames:

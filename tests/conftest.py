@@ -1,1 +1,69 @@
-"""Makes the helpers in this folder importable from tests in sub-folders."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference material beside the checkout, where it is there."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the reference material is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def example_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package of CONTRIBUTING.md, really built and installed."""
+    source = tmp_path_factory.mktemp("example_source")
+    for file in (ROOT / "tests" / "example_package").iterdir():
+        if file.is_file():
+            (source / file.name).write_bytes(file.read_bytes())
+    target = tmp_path_factory.mktemp("example_site")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--no-build-isolation", "--target", str(target), str(source)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return target
+
+
+@pytest.fixture(scope="session")
+def _example_path(example_site: Path) -> Iterator[None]:
+    sys.path.insert(0, str(example_site))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(example_site), before]))
+    yield
+    sys.path.remove(str(example_site))
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def examples(_example_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registers the example plugins and gives a working folder with its own cache."""
+    monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with its own cache."""
+    monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -10,12 +10,17 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+_WIDTH_OF_FILES = 160
+
 
 def stdout() -> Console:
     """The console for results."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_FILES
+    return console
 
 
 def stderr() -> Console:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phybench.commands.console import emit_json, note
+from phybench.commands.console import note
 
 if TYPE_CHECKING:
     from phybench.contracts import Failure, Refinement
@@ -91,14 +91,15 @@ def _token_counts(
     """Per result, tokens as the generator counts them and its budget."""
     from phybench.contracts import Refinement, TokenCounter
     from phybench.errors import ConfigError
-    from phybench.registry import create
+    from phybench.registry import open_plugin
+    from phybench.spec import parse_spec
 
     if generator is None:
         return [None] * len(results)
-    plugin = create("generator", generator)
+    opened = open_plugin("generator", parse_spec(generator))
+    plugin, budget = opened.plugin, opened.info.prompt_budget
     if not isinstance(plugin, TokenCounter):
         raise ConfigError(f"Generator `{generator}` does not count tokens.")
-    budget = plugin.info.prompt_budget
     return [
         (plugin.count_tokens([result.text])[0], budget) if isinstance(result, Refinement) else None
         for result in results

@@ -136,10 +136,11 @@ def _config(
     given.update({name: value for name, value in numbers.items() if value is not None})
     if any(value is not None for value in settings.values()):
         given["settings"] = VideoSettings(**settings)
-    given.setdefault("refiners", specs(DEFAULT_REFINERS))
     given.setdefault("generators", specs(DEFAULT_GENERATORS))
     given.setdefault("judges", specs(DEFAULT_JUDGES))
+    # Clips on disk are there already: nothing can be refined any more, and there is one of each.
     on_disk = all(spec.name == "files" for spec in given["generators"])
+    given.setdefault("refiners", specs(("identity",) if on_disk else DEFAULT_REFINERS))
     given.setdefault("seeds", 1 if on_disk else DEFAULT_SEEDS)
     if "prompts" not in given and not on_disk:
         given.setdefault("limit", DEFAULT_LIMIT)
@@ -206,7 +207,7 @@ def show_cells(cells: Sequence[CellMetrics], *, simulated: bool) -> None:
     for column in ("rank", "refiner", "generator", "judge"):
         table.add_column(column)
     for column in ("SA %", "PC %", "joint %", "scored", "failed"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for cell in ordered(cells):
         table.add_row(
             rank_text(cell),

@@ -297,7 +297,7 @@ def _wants(family: str, things: Sequence[_Mention], tokens: Sequence[str]) -> tu
         rest = [thing for thing in solid if thing not in tower]
         return (*_named(["subject"], rest), *_named(["tower"], tower))
     if family == "lever":
-        solid = [thing for thing in solid if thing.noun not in ("plank", "planks", "bar")]
+        solid = [thing for thing in solid if thing.noun not in ("plank", "planks")]
         return _named(["striker", "load"], _faller_first(solid, tokens))
     if family == "collide":
         return _named(["striker", "target"], _doer_first(solid, tokens))

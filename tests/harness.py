@@ -1,0 +1,87 @@
+"""Small helpers of the harness tests: a run in one call, plugins made for a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phybench.cache import Cache
+from phybench.config import RunConfig, specs
+from phybench.plan import build_plan
+from phybench.run import Outcome, execute, make_executor
+
+ARMS: dict[str, Any] = {
+    "refiners": ("identity", "shout"),
+    "generators": ("bar",),
+    "judges": ("brightness",),
+}
+
+
+def write_prompts(folder: Path, count: int) -> Path:
+    path = folder / "prompts.txt"
+    path.write_text("".join(f"a ball number {i} rolls{' on' * (i % 5)}\n" for i in range(count)))
+    return path
+
+
+def run_config(prompts: Path, **changes: Any) -> RunConfig:
+    given = {**ARMS, "prompts": str(prompts), "seeds": 2, **changes}
+    for name in ("refiners", "generators", "judges"):
+        given[name] = specs(given[name])
+    return RunConfig(**given)
+
+
+def do_run(
+    config: RunConfig,
+    folder: Path,
+    cache: Path,
+    executor: str = "serial",
+    workers: int | None = None,
+    *,
+    plots: bool = False,
+) -> Outcome:
+    with Cache(cache) as units:
+        return execute(
+            build_plan(config),
+            folder,
+            cache=units,
+            executor=make_executor(executor, units.folder / "clips", workers),
+            progress=lambda counts: None,
+            plots=plots,
+        )
+
+
+def phybench(
+    *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command line, as a person starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "phybench", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def numbers(outcome: Outcome) -> list[Any]:
+    """Everything of an outcome that must not depend on how it was computed."""
+    from phybench.leaderboard import row
+
+    return [row(cell) for cell in outcome.cells]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    from phybench.records import read_jsonl
+
+    return list(read_jsonl(path))
+
+
+def by_item(found: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Last row of each item and judge."""
+    return {(row["index"], row.get("judge")): row for row in found}
