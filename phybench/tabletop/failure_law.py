@@ -11,25 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from phybench.tabletop.language import Understanding, prevented_by
-from phybench.tabletop.violations import BREACHES
+from phybench.tabletop.violations import breaches
 
-CHANCES: Mapping[str, float] = {
-    "levitates": 0.10,
-    "falls_upward": 0.06,
-    "gains_energy": 0.13,
-    "vanishes": 0.07,
-    "duplicates": 0.07,
-    "teleports": 0.07,
-    "passes_through": 0.11,
-    "no_reaction": 0.13,
-    "moves_untouched": 0.08,
-    "freezes": 0.11,
-    "morphs": 0.09,
-    "liquid_disappears": 0.16,
-    "liquid_grows": 0.16,
+HAZARD = 1.0
+"""Sum over a family's violations of their probabilities, if the text states no outcome."""
+WEIGHTS: Mapping[str, float] = {
+    "levitates": 1.0,
+    "falls_upward": 0.6,
+    "gains_energy": 1.3,
+    "vanishes": 0.7,
+    "duplicates": 0.7,
+    "teleports": 0.7,
+    "passes_through": 1.1,
+    "no_reaction": 1.3,
+    "moves_untouched": 0.8,
+    "freezes": 1.1,
+    "morphs": 0.9,
+    "liquid_disappears": 1.3,
+    "liquid_grows": 1.3,
 }
-"""Probability of each violation where it applies and the text says nothing against it."""
-STATED = 0.25
+"""How the hazard is shared out among the violations that apply to a family."""
+STATED = 0.2
 """Factor on that probability if the text states a lawful outcome that excludes the violation."""
 LAPSES: Mapping[str, float] = {"event": 0.02, "object": 0.01, "colour": 0.03, "shape": 0.02}
 """Probability of each lapse of attention for a short text that begins with its subject."""
@@ -39,7 +41,7 @@ LONG_FROM, LONG_AT = 70, 270
 """Words at which a text begins to be too long, and at which the effect is full."""
 LATE_FROM, LATE_AT = 25, 125
 """Words before the first thing at which it begins to drown, and at which the effect is full."""
-LONG_LAPSES, LATE_LAPSES = 0.45, 0.35
+LONG_LAPSES, LATE_LAPSES = 0.35, 0.30
 """What a fully too long and a fully drowned text add to the probability of every lapse."""
 
 
@@ -59,8 +61,15 @@ def lapse_probability(kind: str, understanding: Understanding) -> float:
     return LAPSES[kind] + LONG_LAPSES * load(understanding) + LATE_LAPSES * late
 
 
+def base_probabilities(family: str) -> dict[str, float]:
+    """Probability of each violation that applies to a family, if the text states no outcome."""
+    weights = {row.violation: WEIGHTS[row.violation] for row in breaches(family)}
+    whole = sum(weights.values())
+    return {violation: HAZARD * weight / whole for violation, weight in weights.items()}
+
+
 def violation_probabilities(family: str, understanding: Understanding) -> dict[str, float]:
-    """Probability of each violation that applies to a family.
+    """Probability of each violation that applies to a family, given what the text states.
 
     A stated outcome counts less the longer the text is: in a text that is fully too long it
     counts nothing.
@@ -68,9 +77,8 @@ def violation_probabilities(family: str, understanding: Understanding) -> dict[s
     excluded = {v for outcome in understanding.stated for v in prevented_by(outcome)}
     factor = STATED + (1.0 - STATED) * load(understanding)
     return {
-        row.violation: CHANCES[row.violation] * (factor if row.violation in excluded else 1.0)
-        for row in BREACHES
-        if row.family == family
+        violation: probability * (factor if violation in excluded else 1.0)
+        for violation, probability in base_probabilities(family).items()
     }
 
 

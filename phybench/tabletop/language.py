@@ -17,7 +17,7 @@ from importlib import resources
 
 LONGEST = 512
 """Words that are read; what follows is cut off, as a text encoder of that length would."""
-_LATER = 0.3
+_LATER = 0.15
 """Weight of an event's cues after the first sentence that has any."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|[.!?;:\n]")
 _BREAKS = frozenset(".!?;:\n")
