@@ -32,6 +32,7 @@ from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.registry import create, names, resolve
 from phybench.spec import parse_spec
+from phybench.testing import check_refiner
 
 PROMPT = "A ball rolls down a hill."
 REFINED = "A red ball rolls down a grassy hill, gains speed and comes to rest in the valley."
@@ -76,6 +77,14 @@ def test_reply_becomes_a_refinement_with_its_costs():
     assert result.meta["model"] == "fake-model-2026"
     assert request["seed"] == 0
     assert request["response_format"]["json_schema"]["strict"]
+
+
+def test_contract():
+    def script(body):
+        return answer(f"A video of {asked(body)}.")
+
+    with FakeOpenAI(script) as server:
+        check_refiner(lambda: chat(server), ["one", "two", "three"])
 
 
 def test_unknown_price_is_marked_and_not_a_zero():

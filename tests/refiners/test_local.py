@@ -14,6 +14,7 @@ from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
+from phybench.testing import check_refiner
 
 INSTRUCTIONS = "Rewrite the text so that its video obeys physics, in {words} words. {language}"
 REPLIES = {
@@ -91,6 +92,11 @@ def test_reply_becomes_text_and_reasoning(taught, instructions):
     expected = [REPLIES[prompt] for prompt in PROMPTS]
     assert [(one.reasoning, one.text) for one in refined] == expected
     assert all(1 < one.tokens <= 60 and one.finish_reason == "stop" for one in refined)
+
+
+def test_contract(taught, instructions):
+    check_refiner(lambda: local(taught, instructions), PROMPTS)
+    check_refiner(lambda: sampled(taught, instructions), PROMPTS)
 
 
 def test_adapter_changes_what_the_base_says(taught, adapter, instructions):
