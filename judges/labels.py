@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,11 +160,14 @@ def _by_file_name(labels: Mapping[str, float]) -> dict[str, float]:
 def _number(row: Mapping[str, Any], name: str, number: int, path: Path) -> float:
     text = cell(row, name, number, path)
     try:
-        return float(text)
-    except ValueError as error:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
         raise ConfigError(
             f"Expected a number as `{name}` in row {number} of {str(path)!r}, but got {text!r}."
-        ) from error
+        )
+    return value
 
 
 def _scale(name: str, values: Sequence[float]) -> Scale:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from phybench.clips import TEMPORARY
 from phybench.codec import Value, from_json, to_json
 from phybench.contracts import Clip
 from phybench.errors import ConfigError, StorageError
@@ -28,6 +30,7 @@ ON CONFLICT (plugin)
 DO UPDATE SET units = units + excluded.units, seconds = seconds + excluded.seconds
 """
 _BUSY_SECONDS = 30.0
+_STALE_S = 24 * 3600
 
 
 def default_folder() -> Path:
@@ -37,6 +40,13 @@ def default_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "phybench"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written more than a day ago."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            path.unlink(missing_ok=True)
 
 
 class Cache:
@@ -60,6 +70,7 @@ class Cache:
             self._database.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._database.execute(statement)
+            _sweep(self.folder / "clips" / TEMPORARY)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"Cannot use the cache folder {str(folder)!r}: {error}. "

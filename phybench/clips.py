@@ -11,6 +11,9 @@ from phybench.contracts import Clip, Failure, Frames, NoVideo, VideoFile
 from phybench.digest import file_digest, text_digest
 from phybench.video import VideoError, probe, write_frames
 
+TEMPORARY = "tmp"
+"""Sub-folder of clips under way; what a killed process left there is swept by the cache."""
+
 
 def store_clip(made: Frames | VideoFile | NoVideo, folder: Path, key: str) -> Clip | Failure:
     """Store a generated video under its key: temporary name, decoded once, then renamed.
@@ -31,8 +34,9 @@ def store_clip(made: Frames | VideoFile | NoVideo, folder: Path, key: str) -> Cl
     if isinstance(made, VideoFile) and not made.move:
         return _described(made.path, made)
     target = folder / key[:2] / f"{key}.mp4"
-    target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(f".{key[:16]}-{uuid4().hex[:8]}.mp4")
+    temporary = folder / TEMPORARY / f"{key[:16]}-{uuid4().hex[:8]}.mp4"
+    for parent in (target.parent, temporary.parent):
+        parent.mkdir(exist_ok=True)
     try:
         if isinstance(made, Frames):
             write_frames(temporary, made.frames, made.fps)

@@ -110,8 +110,7 @@ def read_frames(path: Path) -> tuple[NDArray[np.uint8], float]:
                 frames.append(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
-    if not frames:
-        raise VideoError(f"Expected {path.name!r} to hold frames, but none could be decoded.")
+    _check_count(len(frames), stream.frames, path)
     return np.stack(frames), fps
 
 
@@ -158,8 +157,7 @@ def probe(path: Path) -> VideoProbe:
                 count += 1
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
-    if not count:
-        raise VideoError(f"Expected {path.name!r} to hold frames, but none could be decoded.")
+    _check_count(count, stream.frames, path)
     return VideoProbe(count, fps, width, height)
 
 
@@ -173,6 +171,17 @@ def _video_stream(
     if not rate or rate <= 0:
         raise VideoError(f"Expected {path.name!r} to have a frame rate above 0, but it has none.")
     return stream, float(rate)
+
+
+def _check_count(decoded: int, promised: int, path: Path) -> None:
+    """A cut-off file often decodes without an error, to fewer frames than its header promises."""
+    if not decoded:
+        raise VideoError(f"Expected {path.name!r} to hold frames, but none could be decoded.")
+    if decoded < promised:
+        raise VideoError(
+            f"Expected {promised} frames in {path.name!r}, as its header says, but only {decoded} "
+            "could be decoded. The file is cut off or damaged."
+        )
 
 
 def _check_size(pixels: int, path: Path) -> None:

@@ -27,8 +27,8 @@ def write_prompts(folder: Path, count: int) -> Path:
     return path
 
 
-def run_config(prompts: Path, **changes: Any) -> RunConfig:
-    given = {**ARMS, "prompts": str(prompts), "seeds": 2, **changes}
+def run_config(prompts: Path | None, **changes: Any) -> RunConfig:
+    given = {**ARMS, "prompts": str(prompts) if prompts else "", "seeds": 2, **changes}
     for name in ("refiners", "generators", "judges"):
         given[name] = specs(given[name])
     return RunConfig(**given)

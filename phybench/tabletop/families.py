@@ -119,7 +119,7 @@ def _throw(looks: Looks, chance: Chance) -> Scene:
 
 def _ramp(looks: Looks, chance: Chance) -> Scene:
     look = looks["subject"]
-    slope = math.radians(chance.uniform("slope", 18, 21))
+    slope = math.radians(chance.uniform("slope", 17, 19.5))
     foot, top = 41.0, -2.0
     rise = (foot - top) * math.tan(slope)
     friction = 0.9 if look.shape == "ball" else 0.11
@@ -158,7 +158,8 @@ def _collide(looks: Looks, chance: Chance) -> Scene:
         0.0,
         vx=chance.uniform("vx", 40, 44),
         restitution=0.85,
-        friction=0.6,
+        # Low, or the rolling ball would press the target down on the table as they touch.
+        friction=0.1,
         rolling=12.0,
     )
     first = replace(first, spin=-first.vx / (first.width / 2))

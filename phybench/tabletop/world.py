@@ -82,9 +82,8 @@ def _fixture_shape(space: pymunk.Space, fixture: Fixture) -> pymunk.Shape:
 
 def add_thing(world: World, thing: Thing) -> None:
     """Put a thing into the running simulation as it stands in its description."""
-    area = thing.width * thing.height * _AREA.get(thing.look.shape, 1.0)
-    mass = area * thing.density * _DENSITY_SCALE
-    body = pymunk.Body(mass, _moment(world.scene, thing, mass))
+    mass = mass_of(thing)
+    body = pymunk.Body(mass, _free_moment(world.scene, thing, mass))
     body.position, body.angle = (thing.x, thing.y), thing.angle
     body.velocity, body.angular_velocity = (thing.vx, thing.vy), thing.spin
     shape = thing_shape(body, thing, 1.0)
@@ -114,13 +113,24 @@ def thing_shape(body: pymunk.Body, thing: Thing, scale: float) -> pymunk.Shape:
     return pymunk.Poly(body, outline(thing, scale), radius=0.02)
 
 
-def _moment(scene: Scene, thing: Thing, mass: float) -> float:
-    # What hangs or swims does not turn by itself: its links and the water hold it upright.
-    if scene.tank or any(link.thing == thing.name and link.kind != "hinge" for link in scene.links):
-        return math.inf
+def mass_of(thing: Thing) -> float:
+    """Mass of a thing, in the simulation's arbitrary unit."""
+    area = thing.width * thing.height * _AREA.get(thing.look.shape, 1.0)
+    return area * thing.density * _DENSITY_SCALE
+
+
+def moment_of(thing: Thing, mass: float) -> float:
+    """Moment of inertia of a thing about its centre of mass."""
     if thing.look.shape == "ball":
         return pymunk.moment_for_circle(mass, 0.0, thing.width / 2)
     return pymunk.moment_for_poly(mass, outline(thing))
+
+
+def _free_moment(scene: Scene, thing: Thing, mass: float) -> float:
+    # What hangs or swims does not turn by itself: its links and the water hold it upright.
+    if scene.tank or any(link.thing == thing.name and link.kind != "hinge" for link in scene.links):
+        return math.inf
+    return moment_of(thing, mass)
 
 
 def _constraint(world: World, name: str, scene: Scene) -> pymunk.Constraint:
