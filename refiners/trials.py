@@ -1,0 +1,151 @@
+"""Clips made and judged inside a refiner, for refiners that look at what their words become.
+
+They use the same cache and the same keys as a run. A clip that such a refiner made to choose a text
+is not made again when the run asks for that text's clip with the same generator, seed and settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from phybench.cache import Cache, default_folder
+from phybench.codec import Value
+from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
+from phybench.plan import clip_key, fingerprint, score_key
+from phybench.registry import Opened, open_plugin
+from phybench.spec import parse_spec
+from phybench.work import Request, perform
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A text to try.
+
+    Args:
+        prompt: The user's prompt, which adherence is judged against.
+        text: What the generator gets.
+        seed: The clip's seed.
+    """
+
+    prompt: str
+    text: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a text became.
+
+    Args:
+        clip: The clip, or why there is none.
+        score: The judge's score, or why there is none.
+    """
+
+    clip: Clip | Failure
+    score: Score | Failure
+
+
+class Laboratory:
+    """A generator and a judge at a refiner's disposal.
+
+    Args:
+        generator: SPEC of the generator.
+        judge: SPEC of the judge that scores its clips.
+
+    Raises:
+        ConfigError: If one of them cannot be constructed.
+    """
+
+    def __init__(self, generator: str, judge: str) -> None:
+        self.generator = open_plugin("generator", parse_spec(generator))
+        self.judge = open_plugin("judge", parse_spec(judge))
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What an outcome depends on; ``selection_judge`` equals the digest that a run gives it."""
+        return {
+            "generator": self.generator.info.name,
+            "generator_fingerprint": fingerprint(self.generator),
+            "selection_judge": self.judge.info.name,
+            "selection_judge_fingerprint": fingerprint(self.judge),
+        }
+
+    @property
+    def gpu_gib(self) -> float:
+        """GPU memory that both need together."""
+        return self.generator.info.gpu_gib + self.judge.info.gpu_gib
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the numbers say nothing about real models."""
+        return self.generator.info.simulated or self.judge.info.simulated
+
+    def run(self, trials: Sequence[Trial]) -> list[Outcome]:
+        """Make and judge a clip for each trial, in order; equal trials are done once."""
+        requests = [ClipRequest(trial.text, trial.seed) for trial in trials]
+        clips = self._cached(self.generator, requests, clip_key)
+        judged = [row for row, clip in enumerate(clips) if isinstance(clip, Clip)]
+        asked = [JudgeRequest(clips[row], trials[row].prompt) for row in judged]  # type: ignore[arg-type]
+        scores = dict(zip(judged, self._cached(self.judge, asked, score_key), strict=True))
+        return [
+            Outcome(_as(Clip, clip), _as(Score, scores.get(row, clip)))
+            for row, clip in enumerate(clips)
+        ]
+
+    def value(self, outcome: Outcome) -> float | None:
+        """How good an outcome is, in 0..2; ``None`` if it was not scored.
+
+        A joint success counts 1, and the mean of SA and PC, scaled to 0..1, decides among equals.
+        """
+        score = outcome.score
+        if isinstance(score, Failure) or score.sa is None or score.pc is None:
+            return None
+        scale = self.judge.info.scale
+        joint = score.sa >= scale.success and score.pc >= scale.success
+        mean = (score.sa + score.pc) / 2
+        return joint + (mean - scale.low) / (scale.high - scale.low)
+
+    def close(self) -> None:
+        """Give back what the plugins hold."""
+        for opened in (self.generator, self.judge):
+            if callable(getattr(opened.plugin, "close", None)):
+                opened.plugin.close()
+
+    def _cached(
+        self, opened: Opened, bodies: Sequence[Any], key_of: Callable[[str, Any], str]
+    ) -> list[Value]:
+        """Results from the cache, and from the plugin where they are not there yet."""
+        digest = fingerprint(opened)
+        keys = [key_of(digest, body) for body in bodies]
+        with Cache(default_folder()) as cache:
+            known = {key: value for key in keys if (value := cache.get(key)) is not None}
+            missing = {
+                key: (key, body, 0)
+                for key, body in zip(keys, bodies, strict=True)
+                if _is_open(known.get(key))
+            }
+            for batch in _batches(list(missing.values()), opened.info.max_batch):
+                made = perform(opened.kind, opened.plugin, batch, cache.folder / "clips")
+                done = {request[0]: value for request, value in zip(batch, made, strict=True)}
+                cache.put(
+                    (key, value) for key, value in done.items() if not isinstance(value, Failure)
+                )
+                known |= done
+        return [known[key] for key in keys]
+
+
+def _is_open(value: Value | None) -> bool:
+    """Whether a unit is to be done: never done, or failed in a way that may pass."""
+    return value is None or (isinstance(value, Failure) and value.retryable)
+
+
+def _batches(requests: Sequence[Request], size: int) -> list[Sequence[Request]]:
+    return [requests[start : start + size] for start in range(0, len(requests), size)]
+
+
+def _as(wanted: type, value: Any) -> Any:
+    if isinstance(value, wanted | Failure):
+        return value
+    return Failure("contract", f"Expected a {wanted.__name__}, but got {type(value).__name__}.")
