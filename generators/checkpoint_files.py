@@ -87,6 +87,35 @@ def find_checkpoint(model: str, revision: str = "") -> Checkpoint | None:
     return Checkpoint(snapshot, commit) if snapshot.is_dir() else None
 
 
+def require_files(
+    generator: str, model: str, files: Sequence[MissingFile], *, download: bool
+) -> Path:
+    """The folder that holds certain files, downloaded only on an explicit wish.
+
+    Args:
+        generator: Name of the generator.
+        model: A folder, or a hub id.
+        files: What must be there; a name may be a pattern.
+        download: Whether a hub repository may be downloaded.
+
+    Raises:
+        ConfigError: If files are missing, with their names and sizes.
+    """
+    found = find_checkpoint(model)
+    missing = [file for file in files if found is None or not any(found.folder.glob(file.name))]
+    if found and not missing:
+        return found.folder
+    if download and not is_local(model):
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, allow_patterns=[file.name for file in files]))
+    how = "Complete the folder, or name another."
+    if not is_local(model):
+        names = " ".join(f"--include '{file.name}'" for file in missing)
+        how = f"Get them with `hf download {model} {names}`, add `download=true`, or name a folder."
+    raise missing_error(generator, model, missing, how=how)
+
+
 def missing_files(folder: Path, components: Mapping[str, float]) -> list[MissingFile]:
     """What a folder in diffusers layout lacks.
 
@@ -173,14 +202,22 @@ def _size(file: MissingFile) -> str:
 
 
 @cache
-def folder_digest(folder: Path) -> str:
+def folder_digest(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
     """Tells checkpoints apart by content: SHA-256 over all files' names and digests.
+
+    Args:
+        folder: The checkpoint.
+        suffixes: File types to look at; all if empty.
 
     Files above 64 MiB enter with their size and 16 evenly spaced blocks of 1 MiB, so that 60 GB of
     weights cost a fraction of a second; training changes all of a tensor file, not one block.
     """
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    counted = [name for name in names if not _is_decoration(name)]
+    counted = [
+        name
+        for name in names
+        if not _is_decoration(name) and (not suffixes or name.suffix in suffixes)
+    ]
     return text_digest(
         *(part for name in counted for part in (str(name), sampled_digest(folder / name)))
     )

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
 from typing import Any
 
-from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.diffusers_load import Profile
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
+from phybench.generators.video_settings import Video, playback_only
+
+from phybench.errors import ConfigError, MissingExtraError
 
 MODULES = ("torch", "transformers", "diffusers", "accelerate")
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """The video settings of one call, with nothing left open: frames, fps, pixels."""
-
-    frames: int
-    fps: float
-    width: int
-    height: int
 
 
 def traits_of(card: ModelCard, name: str) -> PipelineTraits:
@@ -165,11 +156,7 @@ def check_video(name: str, card: ModelCard, traits: PipelineTraits, video: Video
                 f"{value}."
             )
     if not traits.fps_argument and not math.isclose(video.fps, card.native.fps):
-        raise ConfigError(
-            f"Expected `fps` of `{name}` to be {card.native.fps:g}, but got {video.fps:g}: the "
-            "model is not told the frame rate, so another one would play its motion at a wrong "
-            "speed. Use a common view for judging instead."
-        )
+        raise ConfigError(playback_only(name, card.native.fps, video.fps))
     least = card.min_tile
     sides = (video.frames, video.height, video.width)
     if least and any(side < low for side, low in zip(sides, least, strict=True)):

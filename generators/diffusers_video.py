@@ -7,10 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
-from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import folder_digest
 from phybench.generators.device import accelerator, resolve_device
 from phybench.generators.diffusers_files import locate, locate_adapter
@@ -24,7 +20,6 @@ from phybench.generators.diffusers_load import (
 )
 from phybench.generators.diffusers_options import (
     MODULES,
-    Video,
     call_arguments,
     check_video,
     checked_batch,
@@ -39,6 +34,12 @@ from phybench.generators.model_card import ModelCard, Precision, load_card
 from phybench.generators.pipeline_traits import library_texts
 from phybench.generators.pixels import to_frames
 from phybench.generators.prompt_tokens import count_prompt_tokens
+from phybench.generators.video_settings import Video, resolve_video
+from phybench.generators.video_settings import over_budget as over_budget_failure
+from pydantic import Field
+
+from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
+from phybench.errors import ConfigError
 
 _Size = Annotated[int, Field(ge=2)]
 
@@ -158,7 +159,7 @@ class DiffusersVideo:
             licence=self._card.licence,
             fingerprint=self._fingerprint(),
             max_batch=self._batch,
-            video=VideoSettings(native.frames, native.fps, native.width, native.height),
+            video=native.settings(),
             prompt_budget=self._card.budget,
             extra="video",
             gpu_gib=gpu_gib,
@@ -194,24 +195,16 @@ class DiffusersVideo:
         except ConfigError as error:
             return Failure("settings", str(error))
         if self._over_budget == "error" and self._card.budget and tokens > self._card.budget:
-            return Failure(
-                "over_budget",
-                f"Expected a prompt of at most {self._card.budget} tokens for `{self._name}`, but "
-                f"got {tokens}. Shorten it, or set `over_budget=truncate` to let the model see its "
-                "beginning only.",
-            )
+            return over_budget_failure(self._name, tokens, self._card.budget)
         return video
 
     def _video(self, asked: VideoSettings) -> Video:
         """The run's wishes, then the options, then the card; checked against the card."""
-        native = self._card.native
-        own = self._defaults
-        frames = asked.frames or own.frames or native.frames
-        fps = asked.fps or own.fps or native.fps
-        width = asked.width or own.width or native.width
-        height = asked.height or own.height or native.height
-        check_video(self._name, self._card, self._traits, Video(frames, fps, width, height))
-        return Video(frames, fps, width, height)
+        native = Video(**self._card.native.model_dump())
+        own = resolve_video(self._defaults, native)
+        video = resolve_video(asked, own)
+        check_video(self._name, self._card, self._traits, video)
+        return video
 
     def _generate_group(
         self, requests: Sequence[ClipRequest], video: Video

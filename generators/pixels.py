@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def to_frames(pixels: NDArray[np.floating[Any]], frames: int, fps: float) -> Frames | Failure:
-    """Round pixels to 8 bits.
+def to_frames(
+    pixels: NDArray[np.floating[Any]], frames: int, fps: float, *, truncate: bool = False
+) -> Frames | Failure:
+    """Bring pixels to 8 bits.
 
     Args:
         pixels: Array of shape (T, H, W, 3) with values in [0, 1].
         frames: Number of frames that was asked for.
         fps: Frames per second.
+        truncate: Whether to cut fractions off, as some published samplers do, instead of rounding.
 
     Returns:
         The clip; or a failure if the pipeline made another number of frames, not-a-number, or a
@@ -29,7 +32,8 @@ def to_frames(pixels: NDArray[np.floating[Any]], frames: int, fps: float) -> Fra
         return Failure("frames", f"Expected {frames} frames, but the pipeline made {len(pixels)}.")
     if not np.isfinite(pixels).all():
         return Failure("nan", "The pixels are not numbers: the precision is too low for the model.")
-    levels = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    scaled = np.clip(pixels, 0.0, 1.0) * 255.0
+    levels = (np.floor(scaled) if truncate else np.rint(scaled)).astype(np.uint8)
     if levels.min() == levels.max():
         return Failure("blank", f"Every pixel of the clip has the same value {levels.min()}.")
     return Frames(levels, fps)

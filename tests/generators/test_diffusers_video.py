@@ -19,12 +19,12 @@ pytest.importorskip("diffusers")
 
 import tiny_pipelines
 import torch
-
-from phybench.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
-from phybench.errors import ConfigError
 from phybench.generators.diffusers_video import DiffusersVideo
 from phybench.generators.model_card import PRESETS, load_card
 from phybench.generators.pipeline_traits import TRAITS
+
+from phybench.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
+from phybench.errors import ConfigError
 from phybench.registry import create, names
 
 # Frames, side, steps that each tiny pipeline can make; the rest takes 9 frames of 16×16.
@@ -160,7 +160,6 @@ def test_every_preset_is_built_small_somewhere() -> None:
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_cards_name_arguments_that_their_pipeline_has(path: Path) -> None:
     import diffusers
-
     from phybench.generators.diffusers_load import check_call
 
     if yaml.safe_load(path.read_text())["plugin"] != "diffusers":

@@ -1,0 +1,1 @@
+"""VideoCrafter2 from its public file, composed of diffusers' and transformers' modules."""
