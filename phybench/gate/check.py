@@ -1,0 +1,148 @@
+"""A run against a baseline: all checks in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from phybench.codec import Value
+from phybench.contracts import Failure, JudgeRequest, Score
+from phybench.errors import ConfigError
+from phybench.gate.baseline import Baseline, Frozen, finished_header, frozen_item
+from phybench.gate.findings import Finding, Outcome
+from phybench.gate.health import health
+from phybench.gate.levels import arm_level, judge_level, parser_level, refinement_changes
+from phybench.judged_items import ItemKey, JudgedItem, clip_of, read_items
+from phybench.registry import Opened, open_plugin
+from phybench.spec import make_spec
+from phybench.work import perform
+
+_BATCH = 64
+
+
+def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> list[Finding]:
+    """Check a finished run of the baseline's prompts and seeds.
+
+    Args:
+        baseline: The frozen run.
+        folder: The run to check.
+        rejudge: Judge the golden clips again in this process instead of trusting the run's scores,
+            which may come from the cache.
+
+    Raises:
+        ConfigError: If the run is not finished, or has other prompts or seeds.
+    """
+    header = finished_header(folder)
+    _check_same_items(baseline.header, header)
+    judged = read_items(folder)
+    judges = {name: _open(spec) for name, spec in _specs(header).items()}
+    items = {item.key: frozen_item(item) for item in judged}
+    if rejudge:
+        items = _rejudged(baseline, judged, items, judges)
+    findings = [
+        parser_level(baseline, name, judges[name].plugin)
+        for name in _names(baseline.header)
+        if name in judges
+    ]
+    findings += _judge_findings(baseline, header, items)
+    unproven = any(each.level == "judge" and each.outcome != Outcome.OK for each in findings)
+    changed = _changed_judges(baseline.header, header)
+    findings += health(baseline, items)
+    findings += refinement_changes(baseline, items)
+    if changed and unproven:
+        message = (
+            f"Not tested: judge {', '.join(changed)} changed and is not shown to score as before."
+        )
+        return [*findings, Finding("arm", "arms", Outcome.BLOCKED, message)]
+    return [*findings, *arm_level(baseline, items)]
+
+
+def _check_same_items(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    for name in ("seeds", "seed", "settings"):
+        if before[name] != after[name]:
+            raise ConfigError(
+                f"Expected the baseline's {name} ({before[name]}), but the run has {after[name]}."
+            )
+    if before["prompts"]["sha256"] != after["prompts"]["sha256"]:
+        raise ConfigError(
+            f"Expected the baseline's prompts ({before['prompts']['name']}, "
+            f"{len(before['prompts']['ids'])}), but the run has others. Run it on the same set."
+        )
+    missing = sorted(set(_names(before)) - set(_names(after)))
+    if missing:
+        raise ConfigError(
+            f"Expected the baseline's judges, but the run lacks {', '.join(missing)}."
+        )
+
+
+def _names(header: Mapping[str, Any]) -> list[str]:
+    return [judge["name"] for judge in header["plugins"]["judge"]]
+
+
+def _specs(header: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {judge["name"]: judge for judge in header["plugins"]["judge"]}
+
+
+def _open(described: Mapping[str, Any]) -> Opened:
+    spec = make_spec(described["plugin"], described["options"])
+    return open_plugin("judge", replace(spec, label=described["name"]))
+
+
+def _changed_judges(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    prints = {name: judge["fingerprint_sha256"] for name, judge in _specs(after).items()}
+    return [
+        name
+        for name, judge in _specs(before).items()
+        if prints[name] != judge["fingerprint_sha256"]
+    ]
+
+
+def _judge_findings(
+    baseline: Baseline, header: Mapping[str, Any], items: Mapping[ItemKey, Frozen]
+) -> Iterator[Finding]:
+    changed = _changed_judges(baseline.header, header)
+    for name in _names(baseline.header):
+        yield judge_level(baseline, name, items, due=name in changed)
+
+
+def _rejudged(
+    baseline: Baseline,
+    judged: Sequence[JudgedItem],
+    items: Mapping[ItemKey, Frozen],
+    judges: Mapping[str, Opened],
+) -> dict[ItemKey, Frozen]:
+    """The items with fresh scores for every golden clip."""
+    golden = [
+        item
+        for item in judged
+        if item.clip is not None
+        and item.key in baseline.items
+        and baseline.items[item.key].clip == item.clip["sha256"]
+    ]
+    fresh = {key: dict(item.scores) for key, item in items.items()}
+    for name, opened in judges.items():
+        for start in range(0, len(golden), _BATCH):
+            batch = golden[start : start + _BATCH]
+            for item, result in zip(batch, _scores(opened, batch), strict=True):
+                fresh[item.key][name] = _score_row(result)
+    return {key: replace(item, scores=fresh[key]) for key, item in items.items()}
+
+
+def _scores(opened: Opened, batch: Sequence[JudgedItem]) -> list[Value]:
+    requests = []
+    for item in batch:
+        clip = clip_of(item)
+        if clip is not None:
+            requests.append((str(item.index), JudgeRequest(clip, item.prompt), 0))
+    return perform("judge", opened.plugin, requests, Path())
+
+
+def _score_row(result: Value) -> dict[str, Any]:
+    if isinstance(result, Failure):
+        return {"status": "failed", "sa": None, "pc": None, "reply": result.reply}
+    if not isinstance(result, Score):
+        raise TypeError(f"Expected a score, but got {type(result).__name__}.")
+    status = "unscored" if result.sa is None else "scored"
+    return {"status": status, "sa": result.sa, "pc": result.pc, "reply": result.reply}
