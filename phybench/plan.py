@@ -17,7 +17,7 @@ from phybench.contracts import (
     TokenCounter,
     VideoSettings,
 )
-from phybench.digest import text_digest, value_digest
+from phybench.digest import canonical_json, text_digest, value_digest
 from phybench.errors import ConfigError
 from phybench.prompts import PromptSet, check_text, load_prompts
 from phybench.registry import Kind, Opened, expand, open_plugin
@@ -139,11 +139,10 @@ def clip_key(fingerprint: str, request: ClipRequest) -> str:
 
 
 def score_key(fingerprint: str, request: JudgeRequest) -> str:
-    """Content hash of a score."""
+    """Content hash of a score; the generator's words on the clip count, as ``oracle`` reads them."""
     clip = request.clip
-    return text_digest(
-        "score", fingerprint, clip.sha256, clip.source, request.prompt, *request.rules
-    )
+    known = (clip.sha256, clip.source, canonical_json(dict(clip.meta)))
+    return text_digest("score", fingerprint, *known, request.prompt, *request.rules)
 
 
 def build_plan(config: RunConfig) -> Plan:
