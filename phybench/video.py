@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**34
 """Refuse clips of more decoded pixels than this (about 17 gigapixels: 2 h of 720p at 2.6 fps)."""
-ENCODER = "libx264-yuv420p-crf12-1"
+ENCODER = "libx264-superfast-yuv420p-crf12"
 """Names how frames become files; part of every clip's key, so that a change re-encodes."""
 _CRF = "12"
 
@@ -62,7 +62,7 @@ def write_frames(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": _CRF, "preset": "veryfast", "threads": "1"}
+        stream.options = {"crf": _CRF, "preset": "superfast", "threads": "1"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
