@@ -1,0 +1,1 @@
+"""Measurements of things that move before a still background, from pixels alone."""

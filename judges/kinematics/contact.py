@@ -1,0 +1,121 @@
+"""What touches what, and how far things are from anything solid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from phybench.judges.kinematics.segment import Backdrop, Blobs, air_colour
+from phybench.judges.kinematics.thresholds import Thresholds
+from scipy import ndimage
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The fixed solids of a scene and the contacts of each blob.
+
+    Args:
+        solid: (H, W) mask of floor, table, ramps: plates that are not the air.
+        below: (H, W) rows from each pixel down to the next solid, 0 inside one; the frame's
+            lower edge counts as none.
+        fixture: (H, W) mask of thin still structures: walls of vessels, beams, shelves.
+        solid_gap: (N,) empty pixels from each blob to the nearest solid, fixture or line.
+        pairs: (P, 2) blobs of one frame that touch, smaller index first.
+        edge: (N,) whether a blob reaches the frame's edge.
+    """
+
+    solid: NDArray[np.bool_]
+    below: NDArray[np.float64]
+    fixture: NDArray[np.bool_]
+    solid_gap: NDArray[np.float64]
+    pairs: NDArray[np.intp]
+    edge: NDArray[np.bool_]
+
+
+def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings:
+    """Find the fixed solids and every blob's contacts."""
+    solid = solid_plates(backdrop)
+    plain = ~solid
+    fixture = plain & (
+        np.abs(backdrop.picture - air_colour(backdrop)).max(axis=2)
+        > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
+    )
+    fixture &= (blobs.labels > 0).mean(axis=0) < limits.fixture_covered
+    height, width = solid.shape
+    edge = (
+        (blobs.left <= 0)
+        | (blobs.top <= 0)
+        | (blobs.right >= width - 1)
+        | (blobs.bottom >= height - 1)
+    )
+    return Surroundings(
+        solid=solid,
+        below=_rows_to(solid),
+        fixture=fixture,
+        solid_gap=np.minimum(_gaps(blobs, solid | fixture), _line_gaps(blobs)),
+        pairs=_touching(blobs, limits.touch),
+        edge=edge,
+    )
+
+
+def solid_plates(backdrop: Backdrop) -> NDArray[np.bool_]:
+    """(H, W) plates other than the air, which is the largest one and all that reach the top."""
+    plates = backdrop.plates
+    sizes = np.bincount(plates.ravel())
+    sizes[0] = 0
+    air = {int(sizes.argmax()), *np.unique(plates[0]).tolist()}
+    solid: NDArray[np.bool_] = (plates > 0) & ~np.isin(plates, list(air))
+    return solid
+
+
+def _rows_to(solid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows from each pixel down to the next solid pixel; infinite where there is none."""
+    height = solid.shape[0]
+    rows = np.where(solid, np.arange(height)[:, None], np.inf)
+    first = np.minimum.accumulate(rows[::-1])[::-1]
+    gap: NDArray[np.float64] = first - np.arange(height)[:, None]
+    return gap
+
+
+def _gaps(blobs: Blobs, solid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Empty pixels between each blob and the nearest fixed solid."""
+    gaps = np.full(len(blobs.frame), np.inf)
+    if not solid.any():
+        return gaps
+    away = ndimage.distance_transform_edt(~solid) - 1
+    frame, y, x = np.nonzero(blobs.labels)
+    np.minimum.at(gaps, blobs.labels[frame, y, x] - 1, away[y, x])
+    return gaps
+
+
+def _line_gaps(blobs: Blobs) -> NDArray[np.float64]:
+    """Empty pixels between each blob and the nearest line of its frame."""
+    gaps = np.full(len(blobs.frame), np.inf)
+    is_line = np.append([False], blobs.colour < 0)
+    for frame in np.unique(blobs.frame[blobs.colour < 0]):
+        labels = blobs.labels[frame]
+        away = ndimage.distance_transform_edt(~is_line[labels]) - 1
+        things = (labels > 0) & ~is_line[labels]
+        np.minimum.at(gaps, labels[things] - 1, away[things])
+    return gaps
+
+
+def _touching(blobs: Blobs, reach: int) -> NDArray[np.intp]:
+    """Pairs of blobs of one frame with at most ``reach`` - 1 empty pixels between them."""
+    volume = blobs.labels
+    count = len(blobs.frame) + 1
+    found = []
+    for dy in range(reach + 1):
+        for dx in range(-reach, reach + 1):
+            if (dy == 0 and dx <= 0) or np.hypot(dx, dy) > reach:
+                continue
+            rows = slice(dy, None), slice(None, volume.shape[1] - dy)
+            here = volume[:, rows[1], max(0, -dx) : volume.shape[2] - max(0, dx)]
+            there = volume[:, rows[0], max(0, dx) : volume.shape[2] - max(0, -dx)]
+            apart = (here != there) & (here > 0) & (there > 0)
+            low = np.minimum(here[apart], there[apart]).astype(np.int64)
+            found.append(low * count + np.maximum(here[apart], there[apart]))
+    codes = np.unique(np.concatenate(found))
+    pairs: NDArray[np.intp] = np.stack([codes // count - 1, codes % count - 1], axis=1)
+    return pairs

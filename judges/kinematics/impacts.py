@@ -1,0 +1,157 @@
+"""Impacts: what is hit reacts, nothing moves through anything, nothing starts by itself."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+from phybench.judges.kinematics.laws import Finding
+from phybench.judges.kinematics.motion import Flags, Observation
+from phybench.judges.kinematics.thresholds import Thresholds
+
+
+def check_impacts(observation: Observation, things: list[int], limits: Thresholds) -> list[Finding]:
+    """All pairs of things that meet, and all things that meet a fixed solid."""
+    findings = []
+    for one, other in combinations(things, 2):
+        found = _through(observation, one, other, limits) or _bounce(
+            observation, one, other, limits
+        )
+        if found:
+            findings.append(found)
+    for thing in things:
+        found = _into_solid(observation, thing, limits)
+        if found:
+            findings.append(found)
+    return findings
+
+
+def _through(observation: Observation, one: int, other: int, limits: Thresholds) -> Finding | None:
+    """Two things that overlap, or that change sides at one height."""
+    a, b = observation.motions[one], observation.motions[other]
+    across = np.minimum(a.right, b.right) - np.maximum(a.left, b.left) + 1
+    along = np.minimum(a.bottom, b.bottom) - np.maximum(a.top, b.top) + 1
+    boxes = [(m.right - m.left + 1) * (m.bottom - m.top + 1) for m in (a, b)]
+    share = np.maximum(across, 0) * np.maximum(along, 0) / np.minimum(*boxes)
+    share = np.where(np.isfinite(share), share, 0)
+    deep = np.flatnonzero(share > limits.overlap)
+    if len(deep):
+        return Finding(
+            "passes_through", int(deep[0]), one, float(share.max() / limits.overlap),
+            f"the boxes of two things overlap by {100 * share.max():.0f} %",
+        )  # fmt: skip
+    return _swap(observation, one, other, along, limits)
+
+
+def _swap(
+    observation: Observation, one: int, other: int, along: np.ndarray, limits: Thresholds
+) -> Finding | None:
+    """Two things that change sides while they are level with each other."""
+    a, b = observation.motions[one], observation.motions[other]
+    side = np.sign(b.x - a.x)
+    level = along > 0.5 * np.fmin(a.bottom - a.top, b.bottom - b.top)
+    both = np.flatnonzero(np.isfinite(side) & level)
+    for before, after in pairwise(both):
+        if side[before] * side[after] < 0 and after - before <= 3 * observation.stride:
+            return Finding(
+                "passes_through", int(after), one, 2.0,
+                "two things change sides at the same height",
+            )  # fmt: skip
+    return None
+
+
+def _bounce(observation: Observation, one: int, other: int, limits: Thresholds) -> Finding | None:
+    """A sideways collision: the hit thing must move, and they part no faster than they met."""
+    a, b = observation.motions[one], observation.motions[other]
+    meeting = _meeting(observation, one, other)
+    if meeting is None:
+        return None
+    begin, end = meeting
+    stride, last = observation.stride, len(a.x) - 1
+    # Things may stay in touch: then the speeds one step into the contact count as those after.
+    after = end + 1 if end + 1 + stride <= last else begin + 1
+    early, late = begin - 1 - stride, after + stride
+    if early < 0 or late > last:
+        return None
+    speeds = np.array([
+        [m.x[begin - 1] - m.x[early], m.x[late] - m.x[after]] for m in (a, b)
+    ])  # fmt: skip
+    if not np.isfinite(speeds).all():
+        return None
+    side = np.sign(b.x[begin - 1] - a.x[begin - 1])
+    closing, parting = (side * (speeds[0] - speeds[1])) * [1, -1]
+    if closing < limits.hit_speed:
+        return None
+    if parting > limits.parting * closing + limits.speed_error:
+        return Finding(
+            "gains_energy", end + 1, other, float(parting / (limits.parting * closing)),
+            f"two things meet at {closing:.1f} px/step and part at {parting:.1f} px/step",
+        )  # fmt: skip
+    return _unmoved(observation, one, other, begin, speeds, limits)
+
+
+def _meeting(observation: Observation, one: int, other: int) -> tuple[int, int] | None:
+    """First and last frame of the first sideways contact, which may fall between two frames."""
+    a, b = observation.motions[one], observation.motions[other]
+    level = (np.fmin(a.bottom, b.bottom) - np.fmax(a.top, b.top)) > 0.3 * np.fmin(
+        a.bottom - a.top, b.bottom - b.top
+    )
+    touching = observation.touching[one, other] & level
+    if touching.any():
+        begin = int(np.argmax(touching))
+        apart = np.flatnonzero(~touching[begin:])
+        end = begin + int(apart[0]) - 1 if len(apart) else len(touching) - 1
+        return (begin, end) if begin > 0 else None
+    return _meeting_between(observation, one, other, level)
+
+
+def _meeting_between(
+    observation: Observation, one: int, other: int, level: Flags
+) -> tuple[int, int] | None:
+    """A contact between frames: closing, then parting, with little room at the turn."""
+    a, b = observation.motions[one], observation.motions[other]
+    gap = np.fmax(a.left - b.right, b.left - a.right) - 1
+    change = np.diff(gap)
+    for frame in range(1, len(change) - 1):
+        turn = change[frame - 1] < -1 and change[frame + 1] > -0.3
+        if turn and level[frame] and gap[frame : frame + 2].min() < -change[frame - 1]:
+            return frame + 1, frame
+    return None
+
+
+def _unmoved(
+    observation: Observation,
+    one: int,
+    other: int,
+    begin: int,
+    speeds: np.ndarray,
+    limits: Thresholds,
+) -> Finding | None:
+    """A thing at rest that is hit and stays where it is."""
+    for hit, striker in ((0, 1), (1, 0)):
+        thing = (one, other)[hit]
+        own, hitter = observation.motions[thing], observation.motions[(one, other)[striker]]
+        later = own.x[begin - 1 :]
+        moved = np.nanmax(np.abs(later - own.x[begin - 1]))
+        changed = abs(speeds[striker, 1] - speeds[striker, 0]) > 0.3 * abs(speeds[striker, 0])
+        heavy = own.size > limits.heavy * hitter.size
+        if moved < limits.still and changed and not heavy and not own.edge.any():
+            return Finding(
+                "no_reaction", begin, thing, 2.0,
+                f"it is hit at {abs(speeds[striker, 0]):.1f} px/step and moves {moved:.1f} px",
+            )  # fmt: skip
+    return None
+
+
+def _into_solid(observation: Observation, thing: int, limits: Thresholds) -> Finding | None:
+    """A thing of which a good part lies within the floor or a ramp."""
+    own, solid = observation.motions[thing], observation.surroundings.solid
+    for frame in np.flatnonzero(own.seen):
+        pixels = observation.blobs.labels[frame] == own.track.blob[frame] + 1
+        inside = float((pixels & solid).sum() / pixels.sum())
+        if inside > limits.sunk:
+            return Finding(
+                "passes_through", int(frame), thing, inside / limits.sunk,
+                f"{100 * inside:.0f} % of it lies inside the floor",
+            )  # fmt: skip
+    return None

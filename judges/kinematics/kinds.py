@@ -1,0 +1,132 @@
+"""What sort of thing each track is: a solid, one of a row, water in a vessel, poured liquid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from phybench.judges.kinematics.motion import Motion, Observation
+from phybench.judges.kinematics.thresholds import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Indices of the things by kind; colours by index into the palette.
+
+    Args:
+        solids: Things that are followed one by one.
+        pools: Large still areas between walls.
+        crowds: Colours of rows of like things.
+        liquids: Colours of liquids that flow.
+    """
+
+    solids: list[int]
+    pools: list[int]
+    crowds: list[int]
+    liquids: list[int]
+
+
+def sort_things(observation: Observation, limits: Thresholds) -> Kinds:
+    """Tell solids, rows, pools and liquids apart; specks and fragments are left out."""
+    liquids = [c for c in _colours(observation) if _flows(observation, c, limits)]
+    large = [
+        index
+        for index, own in enumerate(observation.motions)
+        if own.seen.sum() >= limits.thing_frames
+        and np.nanmedian(own.area) >= limits.thing_area
+        and own.track.colour not in liquids
+    ]
+    pools = [i for i in large if _is_pool(observation, observation.motions[i], limits)]
+    wet = {observation.motions[i].track.colour for i in pools}
+    rest = [i for i in large if observation.motions[i].track.colour not in wet]
+    crowds = [c for c in _colours(observation) if _is_crowd(observation, c, rest, limits)]
+    solids = [
+        i
+        for i in rest
+        if observation.motions[i].track.colour not in crowds
+        and not _is_fragment(observation, i, rest, limits)
+        and not (liquids and _is_vessel(observation, i, liquids))
+    ]
+    return Kinds(solids, pools, crowds, liquids)
+
+
+def _colours(observation: Observation) -> list[int]:
+    return list(range(len(observation.blobs.palette)))
+
+
+def _is_pool(observation: Observation, own: Motion, limits: Thresholds) -> bool:
+    """Large, at rest on its lower edge, with a wall or line on either side."""
+    if (
+        own.area.max(initial=0, where=own.seen)
+        < limits.pool_share * observation.blobs.labels[0].size
+    ):
+        return False
+    if np.nanmax(own.bottom) - np.nanmin(own.bottom) > 2:
+        return False
+    frame = int(own.track.first)
+    labels = observation.blobs.labels[frame]
+    structure = (
+        observation.surroundings.fixture | np.append([False], observation.blobs.colour < 0)[labels]
+    )
+    row = slice(int(own.top[frame]) + 3, int(own.bottom[frame]) - 1)
+    left, right = int(own.left[frame]), int(own.right[frame])
+    sides = structure[row, max(0, left - 4) : left + 2], structure[row, right - 1 : right + 5]
+    return all(side.size and side.any(axis=1).mean() > 0.6 for side in sides)
+
+
+def _is_crowd(observation: Observation, colour: int, things: list[int], limits: Thresholds) -> bool:
+    """Several separate things of one colour in the first frames."""
+    own = [observation.motions[i] for i in things if observation.motions[i].track.colour == colour]
+    start = [m for m in own if m.seen[:2].any()]
+    return len(start) >= limits.crowd
+
+
+def _is_fragment(
+    observation: Observation, thing: int, things: list[int], limits: Thresholds
+) -> bool:
+    """A small piece that keeps its place on a larger thing: a rim, a highlight, a shadow."""
+    own = observation.motions[thing]
+    for index in things:
+        host = observation.motions[index]
+        if index == thing or np.nanmedian(own.area) > 0.6 * np.nanmedian(host.area):
+            continue
+        both = own.seen & host.seen
+        if both.sum() < 0.8 * own.seen.sum():
+            continue
+        inside = (
+            (own.left >= host.left - limits.part_margin - 1)
+            & (own.right <= host.right + limits.part_margin + 1)
+            & (own.top >= host.top - limits.part_margin - 1)
+            & (own.bottom <= host.bottom + limits.part_margin + 1)
+        )
+        slip = np.ptp(own.x[both] - host.x[both]), np.ptp(own.y[both] - host.y[both])
+        if inside[both].mean() > 0.8 and max(slip) < limits.part_slip:
+            return True
+    return False
+
+
+def _is_vessel(observation: Observation, thing: int, liquids: list[int]) -> bool:
+    """Whether a piece keeps touching lines or the liquid: a wall that the liquid shines through."""
+    own = observation.motions[thing]
+    wet = [i for i, m in enumerate(observation.motions) if m.track.colour in liquids]
+    near = own.held | observation.touching[thing][wet].any(axis=0)
+    return bool(near[own.seen].mean() > 0.8)
+
+
+def _flows(observation: Observation, colour: int, limits: Thresholds) -> bool:
+    """Whether a colour grows a thin stream out of a wide body."""
+    blobs = observation.blobs
+    mask = np.append([False], blobs.colour == colour)[blobs.labels]
+    if not mask[0].any():
+        return False
+    scale = min(observation.height, observation.width) / 64
+    width = mask.sum(axis=2)
+    start = np.flatnonzero(width[0])
+    if width[0].max() < 1.5 * limits.stream_width * scale:
+        return False
+    outside = np.ones(width.shape[1], dtype=bool)
+    outside[start[0] : start[-1] + 1] = False
+    thin = (width > 0) & (width <= limits.stream_width * scale) & outside
+    # A stream hangs on the body: the body is still there, so the colour spans much more rows.
+    body = width[:, start[0] : start[-1] + 1].sum(axis=1) > 0.1 * mask[0].sum()
+    return bool(((thin.sum(axis=1) >= limits.stream_length * scale) & body).sum() >= 2)

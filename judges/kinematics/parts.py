@@ -1,0 +1,170 @@
+"""What is no thing of its own: mixed edge colours, rims and highlights, lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from phybench.judges.kinematics.segment import Blobs, Floats, find_blobs, neighbours
+from phybench.judges.kinematics.thresholds import Thresholds
+
+
+def tidy(blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds) -> Blobs:
+    """Blobs of whole things: mixtures and parts joined to their things, lines marked as such.
+
+    Args:
+        blobs: Blobs of all colours.
+        labels: (T, H, W) palette index + 1 per pixel, changed in place.
+        air: (3,) colour that most of the backdrop has.
+        limits: Thresholds.
+    """
+    blobs = _join_mixtures(blobs, labels, air, limits)
+    blobs = join_parts(blobs, labels, limits)
+    return _mark_lines(blobs, limits)
+
+
+def _inner_share(blobs: Blobs) -> NDArray[np.float64]:
+    """(N,) share of each blob's pixels whose four neighbours are its own: 0 for a line."""
+    volume = blobs.labels
+    whole = (volume > 0) & (neighbours(volume > 0) == 4)
+    inner = np.bincount(volume[whole], minlength=len(blobs.frame) + 1)[1:]
+    share: NDArray[np.float64] = inner / blobs.area
+    return share
+
+
+def _join_mixtures(
+    blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds
+) -> Blobs:
+    """Give thin pieces whose colour lies between a thing's and what is behind it to that thing."""
+    inner, target = _inner_share(blobs), {}
+    for colour, _own in enumerate(blobs.palette):
+        pieces = blobs.colour == colour
+        if (
+            pieces.any()
+            and np.average(inner[pieces], weights=blobs.area[pieces]) > limits.mixture_inner
+        ):
+            continue
+        source = _source(colour, blobs.palette, air, limits)
+        if source is not None:
+            target[colour] = source
+    if not target:
+        return blobs
+    before = labels.copy()
+    for colour, other in target.items():
+        while other in target and target[other] != colour:
+            other = target[other]
+        labels[before == colour + 1] = other + 1
+    return find_blobs(labels, blobs.palette, limits)
+
+
+def _source(colour: int, palette: Floats, air: Floats, limits: Thresholds) -> int | None:
+    """The thing's colour that, mixed with the air's or another thing's, gives this one."""
+    chroma = np.ptp(palette, axis=1)
+    sources = []
+    for other, full in enumerate(palette):
+        others = [i for i in range(len(palette)) if i not in (colour, other)]
+        for behind in (air, *palette[[i for i in others if chroma[i] < chroma[other]]]):
+            distance = _off_line(palette[colour], behind, full)
+            if other != colour and distance < limits.mixture_step:
+                sources.append((distance, other))
+    return min(sources)[1] if sources else None
+
+
+def _off_line(mixed: Floats, behind: Floats, full: Floats) -> float:
+    """Distance of a colour from the line between two others; infinite beyond its ends."""
+    span = full - behind
+    share = float((mixed - behind) @ span / max(float(span @ span), 1.0))
+    if not 0.15 < share < 0.95:
+        return float("inf")
+    return float(np.linalg.norm(mixed - behind - share * span))
+
+
+def _mark_lines(blobs: Blobs, limits: Thresholds) -> Blobs:
+    """Make thin colourless blobs (rods, springs, planks, walls of cups) lines, colour -1.
+
+    Where a good part of a colour is thin, all of it is: a plank and its stand are one structure.
+    """
+    chroma = np.ptp(blobs.palette, axis=1) if len(blobs.palette) else np.zeros(0)
+    neutral = np.append(chroma < limits.line_chroma, [True])[blobs.colour]
+    line = neutral & (_inner_share(blobs) < limits.line_inner)
+    for colour in np.unique(blobs.colour[line]):
+        own = blobs.colour == colour
+        if blobs.area[own & line].sum() > limits.line_share * blobs.area[own].sum():
+            line |= own
+    return replace(blobs, colour=np.where(line, -1, blobs.colour))
+
+
+def join_parts(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Blobs:
+    """Give the pixels of rims and highlights to the thing that they lie on.
+
+    A colour is a part if nearly all its blobs lie within (or around) a larger blob of another
+    colour and keep their place on it. A ball under water fails the latter.
+
+    Args:
+        blobs: Blobs of all colours.
+        labels: (T, H, W) palette index + 1 per pixel, changed in place.
+        limits: Thresholds.
+
+    Returns:
+        The blobs after joining; the same object if there was nothing to join.
+    """
+    if len(blobs.palette) < 2:
+        return blobs
+    host = _hosts(blobs, limits)
+    changed = False
+    for colour in range(len(blobs.palette)):
+        own = np.flatnonzero(blobs.colour == colour)
+        if not len(own) or (host[own] >= 0).mean() < limits.part_share:
+            continue
+        if not _rides(blobs, own, host, limits):
+            continue
+        new_label = np.where(host >= 0, blobs.colour[host] + 1, -1)
+        pixels = labels == colour + 1
+        blob_of = blobs.labels[pixels] - 1
+        labels[pixels] = np.where(blob_of >= 0, new_label[blob_of], -1)
+        changed = True
+    return find_blobs(labels, blobs.palette, limits) if changed else blobs
+
+
+def _hosts(blobs: Blobs, limits: Thresholds) -> NDArray[np.intp]:
+    """For each blob the larger blob of another colour whose box holds it, or -1."""
+    host = np.full(len(blobs.frame), -1, dtype=np.intp)
+    margin = limits.part_margin
+    solid = blobs.colour >= 0
+    for frame in range(blobs.labels.shape[0]):
+        here = np.flatnonzero((blobs.frame == frame) & solid)
+        if len(here) < 2:
+            continue
+        small, big = here[:, None], here[None, :]
+        inside = (
+            (blobs.left[small] >= blobs.left[big] - margin)
+            & (blobs.right[small] <= blobs.right[big] + margin)
+            & (blobs.top[small] >= blobs.top[big] - margin)
+            & (blobs.bottom[small] <= blobs.bottom[big] + margin)
+            & (blobs.area[small] < blobs.area[big])
+            & (blobs.colour[small] != blobs.colour[big])
+        )
+        room = np.where(inside, blobs.area[big], np.inf)
+        found = np.isfinite(room).any(axis=1)
+        host[here[found]] = here[room[found].argmin(axis=1)]
+    return host
+
+
+def _rides(blobs: Blobs, own: NDArray[np.intp], host: NDArray[np.intp], limits: Thresholds) -> bool:
+    """Whether a colour's middle keeps its place on the hosts of each colour, which move."""
+    hosted = own[host[own] >= 0]
+    hosts = host[hosted]
+    for colour in np.unique(blobs.colour[hosts]):
+        on = blobs.colour[hosts] == colour
+        if max(np.ptp(blobs.x[hosts[on]]), np.ptp(blobs.y[hosts[on]])) < limits.part_travel:
+            return False
+        frames = blobs.frame[hosted[on]]
+        weight = blobs.area[hosted[on]]
+        total = np.bincount(frames, weight)
+        seen = total > 0
+        for place in (blobs.x, blobs.y):
+            offset = np.bincount(frames, weight * (place[hosted[on]] - place[hosts[on]]))
+            if np.ptp(offset[seen] / total[seen]) > limits.part_slip:
+                return False
+    return True

@@ -1,0 +1,317 @@
+"""From frames to blobs: still background, foreground masks, flat colours, connected pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from phybench.judges.kinematics.thresholds import Thresholds
+from scipy import ndimage
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int16]
+_NEIGHBOURS_IN_FRAME = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))], dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What stands still behind the things.
+
+    Args:
+        picture: (H, W, 3) float32, the scene with every thing taken away, 0..255.
+        plates: (H, W) int16, id of the large flat area (wall, table) that each pixel belongs to.
+        noise: Standard deviation of a pixel's value between frames.
+        texture: Standard deviation of neighbouring pixels of one plate.
+    """
+
+    picture: Floats
+    plates: Labels
+    noise: float
+    texture: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """Connected pieces of one colour, over all frames; arrays have one entry per blob.
+
+    Args:
+        frame: Frame index.
+        colour: Index into ``palette``; -1 is a thin line (string, rim).
+        area: Pixels.
+        x, y: Centre of mass in pixels.
+        left, top, right, bottom: Bounding box, inclusive pixels.
+        xx, yy, xy: Second central moments in px^2.
+        palette: (K, 3) float32 colours.
+        labels: (T, H, W) int32, blob index + 1 per pixel, 0 for background.
+    """
+
+    frame: NDArray[np.intp]
+    colour: NDArray[np.intp]
+    area: NDArray[np.float64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    left: NDArray[np.intp]
+    top: NDArray[np.intp]
+    right: NDArray[np.intp]
+    bottom: NDArray[np.intp]
+    xx: NDArray[np.float64]
+    yy: NDArray[np.float64]
+    xy: NDArray[np.float64]
+    palette: Floats
+    labels: NDArray[np.int32]
+
+
+# ------------------------------------------------------------------------------------- frames
+
+
+def shrink(frames: NDArray[np.uint8], shortest: int) -> Floats:
+    """Average whole pixels together until the short side is below twice ``shortest``."""
+    factor = max(1, min(frames.shape[1:3]) // shortest)
+    if factor == 1:
+        return frames.astype(np.float32)
+    height, width = (side // factor * factor for side in frames.shape[1:3])
+    cut = frames[:, :height, :width].astype(np.float32)
+    shape = (len(frames), height // factor, factor, width // factor, factor, 3)
+    return cut.reshape(shape).mean(axis=(2, 4))
+
+
+def pixel_noise(frames: Floats) -> float:
+    """Standard deviation of pixel noise, from the middle of the frame-to-frame differences.
+
+    Most pixels show the still background in both frames, so the median absolute difference is
+    0.6745 sqrt(2) sigma for Gaussian noise whatever moves elsewhere.
+    """
+    steps = np.abs(np.diff(frames[:, ::2, ::2, 1], axis=0))
+    return float(np.median(steps) / (0.6745 * np.sqrt(2)))
+
+
+# --------------------------------------------------------------------------------- background
+
+
+def air_colour(backdrop: Backdrop) -> Floats:
+    """(3,) colour of the largest plate."""
+    largest = (
+        int(np.bincount(backdrop.plates.ravel())[1:].argmax()) + 1 if backdrop.plates.any() else 0
+    )
+    middle: Floats = np.median(backdrop.picture[backdrop.plates == largest], axis=0)
+    return middle
+
+
+def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
+    """The still scene without things: flat areas that reach the frame's edge, filled in."""
+    noise = pixel_noise(frames)
+    middle = np.median(frames, axis=0)
+    steps = np.maximum(_step(middle, 0), _step(middle, 1))
+    texture = float(np.median(steps) / 0.954)  # median |difference| of two normal values
+    smooth = steps < max(limits.edge_step, limits.edge_noises * texture)
+    plates = _plates(smooth, limits)
+    filled, plates = _fill(middle, plates)
+    thin = _thin(np.abs(middle - filled).max(axis=2) > limits.thing_step)
+    thin[thin] = _steady(frames[:, thin], middle[thin], limits)
+    filled[thin] = middle[thin]
+    return Backdrop(filled, plates, noise, texture)
+
+
+def _steady(values: Floats, middle: Floats, limits: Thresholds) -> NDArray[np.bool_]:
+    """(N,) which pixels (T, N, 3) keep their middle colour (N, 3) nearly all the time."""
+    moved = np.abs(values - middle).max(axis=2) > limits.thing_step
+    steady: NDArray[np.bool_] = moved.mean(axis=0) < limits.fixture_covered
+    return steady
+
+
+def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What of a mask is nowhere three pixels wide: lines between plates, still strings."""
+    thick = ndimage.binary_opening(mask, np.ones((3, 3), dtype=bool))
+    # Two pixels around a thick thing are its own rim, not a line.
+    thin: NDArray[np.bool_] = mask & ~ndimage.binary_dilation(thick, np.ones((5, 5), dtype=bool))
+    return thin
+
+
+def _step(picture: Floats, axis: int) -> Floats:
+    """Largest colour difference of each pixel to its two neighbours along an axis."""
+    steps = np.abs(np.diff(picture, axis=axis)).max(axis=2)
+    before = [(0, 0), (0, 0)]
+    before[axis] = (0, 1)
+    after = [(0, 0), (0, 0)]
+    after[axis] = (1, 0)
+    out: Floats = np.maximum(np.pad(steps, before), np.pad(steps, after))
+    return out
+
+
+def _plates(smooth: NDArray[np.bool_], limits: Thresholds) -> Labels:
+    """Number the smooth areas that run along enough of the frame's edge."""
+    regions, count = ndimage.label(smooth)
+    edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    along = np.bincount(edge, minlength=count + 1)
+    area = np.bincount(regions.ravel(), minlength=count + 1)
+    keep = (along >= limits.plate_edge * min(smooth.shape)) & (
+        area >= limits.plate_area * smooth.size
+    )
+    keep[0] = False
+    ids = np.zeros(count + 1, dtype=np.int16)
+    ids[keep] = np.arange(1, keep.sum() + 1)
+    plates: Labels = ids[regions]
+    return plates
+
+
+def _fill(picture: Floats, plates: Labels) -> tuple[Floats, Labels]:
+    """Give what is no plate the colour and id of the nearest one, sideways before up or down."""
+    hole = plates == 0
+    if not hole.any() or hole.all():
+        return picture.astype(np.float32), plates
+    where = ndimage.distance_transform_edt(
+        hole, sampling=(4, 1), return_distances=False, return_indices=True
+    )
+    return picture[where[0], where[1]].astype(np.float32), plates[where[0], where[1]]
+
+
+# ------------------------------------------------------------------------------------- things
+
+
+def foreground(frames: Floats, backdrop: Backdrop, limits: Thresholds) -> NDArray[np.bool_]:
+    """(T, H, W) mask of pixels that differ from the backdrop, single pixels removed."""
+    step = max(limits.thing_step, limits.thing_noises * backdrop.noise)
+    mask = np.abs(frames - backdrop.picture).max(axis=3) > step
+    around = neighbours(mask)
+    cleaned: NDArray[np.bool_] = mask & (around >= 2)
+    return cleaned
+
+
+def neighbours(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """How many of the four neighbours in the same frame are set."""
+    count = np.zeros(mask.shape, dtype=np.int8)
+    count[:, 1:] += mask[:, :-1]
+    count[:, :-1] += mask[:, 1:]
+    count[:, :, 1:] += mask[:, :, :-1]
+    count[:, :, :-1] += mask[:, :, 1:]
+    return count
+
+
+def find_palette(colours: Floats, limits: Thresholds) -> Floats:
+    """The few colours that (N, 3) pixels have, most frequent first.
+
+    Pixels are counted in cells of 16 levels; the fullest cell's neighbourhood gives a colour, its
+    pixels are taken away, and so on until what is left is noise.
+    """
+    left = colours
+    palette: list[Floats] = []
+    least = max(limits.min_area, limits.colour_share * len(colours))
+    while len(left) > least and len(palette) < limits.max_colours:
+        cells = (left // 16).astype(np.int32) @ np.array([256, 16, 1], dtype=np.int32)
+        peak = int(np.bincount(cells).argmax())
+        seed = left[cells == peak].mean(axis=0)
+        near = ((left - seed) ** 2).sum(axis=1) < limits.same_colour**2
+        if near.sum() >= least:
+            palette.append(left[near].mean(axis=0))
+        left = left[~near]
+    return np.array(palette, dtype=np.float32).reshape(-1, 3)
+
+
+def colour_labels(
+    frames: Floats, mask: NDArray[np.bool_], backdrop: Backdrop, limits: Thresholds
+) -> tuple[NDArray[np.int8], Floats]:
+    """Give each foreground pixel the palette colour (1..K) of the thing that it belongs to.
+
+    Only inner pixels define the palette, as edge pixels are mixtures. A pixel that is a mixture
+    of the backdrop and a neighbouring thing, up to two pixels away, belongs to that thing. What
+    is left takes the nearest palette colour or, if none is near, is thin (-1).
+    """
+    inner = mask & (neighbours(mask) == 4)
+    palette = find_palette(frames[inner], limits)
+    labels = np.zeros(mask.shape, dtype=np.int8)
+    if not len(palette):
+        labels[mask] = -1
+        return labels, palette
+    labels[inner] = _nearest_colour(frames[inner], palette, limits)
+    for _ in range(2):
+        _spread(labels, frames, mask, palette, backdrop, limits)
+    rest = mask & (labels == 0)
+    labels[rest] = _nearest_colour(frames[rest], palette, limits)
+    labels[mask & (labels == 0)] = -1
+    return labels, palette
+
+
+def _nearest_colour(pixels: Floats, palette: Floats, limits: Thresholds) -> NDArray[np.int8]:
+    """Palette index + 1 of each pixel, 0 where none is near."""
+    away = ((pixels[:, None, :] - palette[None]) ** 2).sum(axis=2)
+    nearest = away.argmin(axis=1)
+    sure = away[np.arange(len(pixels)), nearest] < limits.same_colour**2
+    return np.where(sure, nearest + 1, 0).astype(np.int8)
+
+
+def _spread(
+    labels: NDArray[np.int8],
+    frames: Floats,
+    mask: NDArray[np.bool_],
+    palette: Floats,
+    backdrop: Backdrop,
+    limits: Thresholds,
+) -> None:
+    """Let unlabelled mixtures of backdrop and a neighbour's colour join the neighbour, in place."""
+    before = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
+    best = np.maximum.reduce(
+        [before[:, :-2, 1:-1], before[:, 2:, 1:-1], before[:, 1:-1, :-2], before[:, 1:-1, 2:]]
+    )
+    frame, y, x = np.nonzero(mask & (labels == 0) & (best > 0))
+    label = best[frame, y, x]
+    behind = backdrop.picture[y, x]
+    span, pixel = palette[label - 1] - behind, frames[frame, y, x] - behind
+    share = (pixel * span).sum(axis=1) / np.maximum((span * span).sum(axis=1), 1)
+    off = np.linalg.norm(pixel - np.clip(share, 0, 1)[:, None] * span, axis=1)
+    fits = off < limits.rim_step
+    labels[frame[fits], y[fits], x[fits]] = label[fits]
+
+
+def find_blobs(labels: NDArray[np.int8], palette: Floats, limits: Thresholds) -> Blobs:
+    """Connected pieces of each palette colour in each frame, ordered by frame, then colour."""
+    volume = np.zeros(labels.shape, dtype=np.int32)
+    count = 0
+    colours = [np.empty(0, dtype=np.intp)]
+    for index in [*range(len(palette)), -1]:
+        pieces, found = ndimage.label(
+            labels == (index + 1 if index >= 0 else -1), structure=_NEIGHBOURS_IN_FRAME
+        )
+        volume += np.where(pieces > 0, pieces + count, 0).astype(np.int32)
+        colours.append(np.full(found, index))
+        count += found
+    return _measure(volume, np.concatenate(colours), palette, limits)
+
+
+def _measure(
+    volume: NDArray[np.int32], colour: NDArray[np.intp], palette: Floats, limits: Thresholds
+) -> Blobs:
+    """Sizes and moments of the pieces, small ones dropped."""
+    area = np.bincount(volume.ravel(), minlength=len(colour) + 1)[1:]
+    keep = area >= limits.min_area
+    renumber = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)])
+    volume = renumber[volume].astype(np.int32)
+    colour = colour[keep]
+    frame, y, x = np.nonzero(volume)
+    ids = volume[frame, y, x] - 1
+    count = len(colour)
+    total = np.bincount(ids, minlength=count).astype(float)
+    mean_x = np.bincount(ids, x, count) / total
+    mean_y = np.bincount(ids, y, count) / total
+    dx, dy = x - mean_x[ids], y - mean_y[ids]
+    first = np.zeros(count, dtype=np.intp)
+    first[ids] = frame
+    boxes = _boxes(ids, x, y, count)
+    return Blobs(
+        first, colour, total, mean_x, mean_y, *boxes,
+        np.bincount(ids, dx * dx, count) / total, np.bincount(ids, dy * dy, count) / total,
+        np.bincount(ids, dx * dy, count) / total, palette, volume,
+    )  # fmt: skip
+
+
+def _boxes(
+    ids: NDArray[np.intp], x: NDArray[np.intp], y: NDArray[np.intp], count: int
+) -> tuple[NDArray[np.intp], ...]:
+    """Left, top, right and bottom of each piece."""
+    left, top = np.full(count, np.iinfo(np.intp).max), np.full(count, np.iinfo(np.intp).max)
+    right, bottom = np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.intp)
+    np.minimum.at(left, ids, x)
+    np.minimum.at(top, ids, y)
+    np.maximum.at(right, ids, x)
+    np.maximum.at(bottom, ids, y)
+    return left, top, right, bottom
