@@ -58,7 +58,8 @@ class Tabletop:
 
 
 def _clip(request: ClipRequest) -> Frames | Failure:
-    frames, fps, width, height = _settings(request.settings)
+    fps, width, height = _settings(request.settings)
+    frames = request.settings.frames
     problem = _problem(frames, fps, width, height)
     if problem:
         return Failure("settings", problem)
@@ -76,18 +77,15 @@ def _clip(request: ClipRequest) -> Frames | Failure:
     return Frames(pixels, fps, meta={"truth": known})
 
 
-def _settings(wishes: VideoSettings) -> tuple[int, float, int, int]:
-    """The wishes, completed; without a number of frames the native two seconds."""
-    from phybench.tabletop.scene import DURATION
-
+def _settings(wishes: VideoSettings) -> tuple[float, int, int]:
+    """Frame rate, width and height as wished for, completed."""
     fps = wishes.fps if wishes.fps is not None else 8.0
-    frames = wishes.frames if wishes.frames is not None else round(DURATION * fps) + 1
     width = wishes.width if wishes.width is not None else wishes.height or 64
     height = wishes.height if wishes.height is not None else width
-    return frames, fps, width, height
+    return fps, width, height
 
 
-def _problem(frames: int, fps: float, width: int, height: int) -> str:
+def _problem(frames: int | None, fps: float, width: int, height: int) -> str:
     for name, side in (("width", width), ("height", height)):
         if not LEAST_SIDE <= side <= MOST_SIDE or side % 2:
             return (
@@ -96,7 +94,7 @@ def _problem(frames: int, fps: float, width: int, height: int) -> str:
             )
     if not LEAST_FPS <= fps <= MOST_FPS:
         return f"Expected `fps` to be in {LEAST_FPS:g}..{MOST_FPS:g}, but got {fps:g}."
-    if not 2 <= frames <= MOST_FRAMES:
+    if frames is not None and not 2 <= frames <= MOST_FRAMES:
         return f"Expected `frames` to be in 2..{MOST_FRAMES}, but got {frames}."
     return ""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phybench.tabletop.families import sample_scene
+from phybench.tabletop.families import FAMILIES, sample_scene
 from phybench.tabletop.render import render
 from phybench.tabletop.scene import Scene
 from phybench.tabletop.simulate import Trajectory, clip_times, simulate
@@ -74,7 +74,10 @@ def _is_shown(trajectory: Trajectory) -> bool:
 
 
 def drawn_objects(scene: Scene) -> list[dict[str, str]]:
-    """Role, shape, colour and size of everything a text can ask for; parts of a tower once."""
+    """Role, shape, colour and size of everything a text can ask for, in the family's order.
+
+    A tower and a row of dominoes count once.
+    """
     objects: dict[str, dict[str, str]] = {}
     for thing in scene.things:
         role = _ROLES.get(thing.name.split()[0], thing.name)
@@ -91,7 +94,8 @@ def drawn_objects(scene: Scene) -> list[dict[str, str]]:
             "colour": scene.pour.colour,
             "size": "large",
         }
-    return list(objects.values())
+    order = [role.name for role in FAMILIES[scene.family].roles] if scene.family in FAMILIES else []
+    return sorted(objects.values(), key=lambda thing: (*order, thing["role"]).index(thing["role"]))
 
 
 _ROLES = {"tower": "tower", "domino": "row"}

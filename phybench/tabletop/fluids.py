@@ -91,7 +91,7 @@ def pour_track(
     glass = np.zeros_like(clock)
     recoloured = np.zeros(len(clock), dtype=bool)
     if violation and kind in ("falls_upward", "passes_through"):
-        onset = pour.start + 0.05 if kind == "falls_upward" else landing
+        onset = pour.start if kind == "falls_upward" else landing
         reach = float(fall_time(pour.lip_y - _FAR_BELOW))
     else:
         glass = _arrived(pour, clock, flux)

@@ -332,6 +332,7 @@ def _draw_stream(canvas: _Canvas, trajectory: Trajectory, colour: NDArray[np.flo
         track.flux / speed / 2 - np.abs(x - middle),
         np.minimum(y - low[:, None, None], high[:, None, None] - y),
     ).astype(np.float32)
+    inside[track.stream <= 0] = -1e3  # a stream of no length would still blur into half a pixel
     _paint(canvas, rows, columns, inside, colour)
 
 
@@ -352,7 +353,8 @@ def _draw_cup(
     local = np.array(liquid)
     xs, ys = _place(pour, track.tilt, local[..., 0], local[..., 1])
     _draw_polygon(canvas, xs, ys, colour)
-    walls = [(-width, 0.0), (-width, -height), (0.0, -height), (0.0, 0.0)]
+    left, right, bottom = -width - _EDGE, _EDGE, -height - _EDGE  # walls stand outside the liquid
+    walls = [(left, 0.0), (left, bottom), (right, bottom), (right, 0.0)]
     corners = np.broadcast_to(np.array(walls), (len(track.tilt), 4, 2))
     xs, ys = _place(pour, track.tilt, corners[..., 0], corners[..., 1], mirror_order=False)
     for index in range(3):
