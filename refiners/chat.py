@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any
 
-from phybench.refiners.paid_replies import PaidReplies
-from phybench.refiners.replies import PARSER_VERSION, ReplyError, check_rewrite, read_json
-from phybench.refiners.rewriting import (
-    DEFAULT_BUDGET,
-    REPLY_SCHEMA,
-    Language,
-    rewriting_task,
+from phybench.refiners.chat_model import (
+    Answer,
+    ChatModel,
+    LimitField,
+    ModelSettings,
+    Question,
+    Structured,
 )
+from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
+from phybench.refiners.rewriting import DEFAULT_BUDGET, REPLY_SCHEMA, Language, rewriting_task
 from pydantic import Field
 
-from phybench.cache import default_folder
 from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.digest import text_digest, value_digest
-from phybench.endpoint import ChatClient, ChatRequest, Endpoint, Reply
+from phybench.endpoint import Endpoint
 from phybench.errors import ConfigError
 from phybench.metering import Usage
-
-_UNUSABLE = frozenset({"parse", "empty", "leak", "language", "length"})
-"""Failures of the reply, not of the service: another draw may be better."""
 
 
 class Chat:
@@ -80,12 +78,12 @@ class Chat:
         instructions: str = "physics-v1",
         budget: Annotated[int, Field(ge=16)] = DEFAULT_BUDGET,
         language: Language = "english",
-        structured: Literal["schema", "json", "none"] = "schema",
+        structured: Structured = "schema",
         temperature: Annotated[float, Field(ge=0, le=2)] | None = None,
         top_p: Annotated[float, Field(gt=0, le=1)] | None = None,
         send_seed: bool = True,
         max_tokens: Annotated[int, Field(ge=1)] = 1024,
-        limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens",
+        limit_field: LimitField = "max_completion_tokens",
         extra: Mapping[str, Any] | None = None,
         tries: Annotated[int, Field(ge=1)] = 2,
         concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
@@ -98,45 +96,43 @@ class Chat:
         max_usd: float | None = None,
     ) -> None:
         _check_retirement(name or model, retires)
-        self._endpoint = Endpoint(
-            base_url=base_url,
-            model=model,
-            key_env=key_env,
-            timeout_s=timeout_s,
-            budget_s=deadline_s,
-            attempts=attempts,
-            concurrency=concurrency,
-            per_minute=per_minute,
-            usd_per_million_in=usd_per_million_in,
-            usd_per_million_out=usd_per_million_out,
-            max_usd=max_usd,
-        )
-        self._endpoint.check()
         self._task = rewriting_task(instructions, budget=budget, language=language)
-        self._schema = REPLY_SCHEMA if structured == "schema" else None
-        self._body = _body(extra, structured, temperature=temperature, top_p=top_p)
-        self._limit_field, self._max_tokens = limit_field, max_tokens
-        self._send_seed, self._tries = send_seed, tries
-        self._client: ChatClient | None = None
-        self._paid: PaidReplies | None = None
+        settings = ModelSettings(
+            endpoint=Endpoint(
+                base_url=base_url,
+                model=model,
+                key_env=key_env,
+                timeout_s=timeout_s,
+                budget_s=deadline_s,
+                attempts=attempts,
+                concurrency=concurrency,
+                per_minute=per_minute,
+                usd_per_million_in=usd_per_million_in,
+                usd_per_million_out=usd_per_million_out,
+                max_usd=max_usd,
+            ),
+            structured=structured,
+            body=_body(extra, temperature=temperature, top_p=top_p),
+            max_tokens=max_tokens,
+            limit_field=limit_field,
+            send_seed=send_seed,
+            tries=tries,
+            sampled=temperature != 0,
+        )
+        settings.endpoint.check()
+        self.model = ChatModel(settings)
         self.info = PluginInfo(
             name=name or model,
             revision=model,
             licence=licence,
             fingerprint={
-                "base_url": base_url,
-                "model": model,
+                **settings.fingerprint,
                 "instructions": self._task.digest,
                 "language": language,
-                "schema": self._schema,
-                "body": self._body,
-                "max_tokens": max_tokens,
-                "send_seed": send_seed,
-                "tries": tries,
                 "parser": PARSER_VERSION,
             },
             max_batch=4 * concurrency,
-            seeded=temperature != 0,
+            seeded=settings.sampled,
             extra="api",
         )
 
@@ -148,114 +144,61 @@ class Chat:
     @property
     def usage(self) -> Usage:
         """Requests, tokens and dollars of this process so far, unusable replies included."""
-        return self._client.usage if self._client else Usage()
+        return self.model.usage
 
     def refine(
         self, prompts: Sequence[str], seeds: Sequence[int]
     ) -> Sequence[Refinement | Failure]:
         """Rewrite each prompt; one result per prompt, in order.
 
-        Failure kinds: those of :meth:`phybench.endpoint.ChatClient.complete` and of
-        :class:`phybench.refiners.replies.ReplyError`.
+        Failure kinds: as of :meth:`phybench.refiners.chat_model.ChatModel.ask`.
         """
-        keys = [self._key(text, seed) for text, seed in zip(prompts, seeds, strict=True)]
-        results: list[Refinement | Failure | None] = [self._paid_for().get(key) for key in keys]
-        open_rows = [row for row, result in enumerate(results) if result is None]
-        for attempt in range(self._tries):
-            self._ask(open_rows, prompts, seeds, keys, results, attempt=attempt)
-            open_rows = [row for row in open_rows if _is_unusable(results[row])]
-        return [result for result in results if result is not None]
+        answers = self.model.ask(
+            [
+                Question(self._task.messages(text), seed, partial(self._read, text), REPLY_SCHEMA)
+                for text, seed in zip(prompts, seeds, strict=True)
+            ]
+        )
+        return [
+            answer if isinstance(answer, Failure) else _refinement(answer) for answer in answers
+        ]
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client:
-            self._client.close()
+        self.model.close()
 
-    def _ask(
-        self,
-        rows: Sequence[int],
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        keys: Sequence[str],
-        results: list[Refinement | Failure | None],
-        *,
-        attempt: int,
-    ) -> None:
-        """Send the prompts of some rows and fill in their results as they arrive."""
-
-        def arrived(position: int, reply: Reply | Failure) -> None:
-            row = rows[position]
-            result = self._read(reply, prompts[row], attempt)
-            results[row] = result
-            if isinstance(result, Refinement):
-                self._paid_for().add(keys[row], result)
-
-        requests = []
-        for row in rows:
-            cut = getattr(results[row], "kind", "") == "length"
-            requests.append(self._request(prompts[row], seeds[row] + attempt, doubled=cut))
-        if self._client is None:
-            self._client = ChatClient(self._endpoint)
-        self._client.complete(requests, on_result=arrived)
-
-    def _request(self, prompt: str, seed: int, *, doubled: bool) -> ChatRequest:
-        sampling = {**self._body, self._limit_field: self._max_tokens * (2 if doubled else 1)}
-        if self._send_seed:
-            sampling["seed"] = seed
-        return ChatRequest(self._task.messages(prompt), schema=self._schema, sampling=sampling)
-
-    def _read(self, reply: Reply | Failure, prompt: str, attempt: int) -> Refinement | Failure:
-        if isinstance(reply, Failure):
-            return reply
-        try:
-            rewrite = read_json(reply.text)
-            check_rewrite(
-                rewrite,
-                prompt=prompt,
-                instructions=self._task.system_prompt,
-                language=self._task.language,
-            )
-        except ReplyError as error:
-            retryable = error.kind != "refusal"
-            return Failure(error.kind, str(error), retryable=retryable, reply=reply.text)
-        return Refinement(
-            text=rewrite.prompt,
-            reasoning=rewrite.reasoning,
-            tokens=reply.completion_tokens or None,
-            finish_reason=reply.finish_reason or "stop",
-            cost_usd=reply.cost_usd or 0.0,
-            meta={
-                "model": reply.model,
-                "system_fingerprint": reply.system_fingerprint,
-                "prompt_tokens": reply.prompt_tokens,
-                "price_known": reply.cost_usd is not None,
-                "latency_s": round(reply.latency_s, 3),
-                "tries": attempt + 1,
-            },
+    def _read(self, prompt: str, reply: str) -> Rewrite:
+        rewrite = read_json(reply)
+        check_rewrite(
+            rewrite,
+            prompt=prompt,
+            instructions=self._task.system_prompt,
+            language=self._task.language,
         )
-
-    def _key(self, prompt: str, seed: int) -> str:
-        return text_digest(prompt, str(seed if self.info.seeded else 0))
-
-    def _paid_for(self) -> PaidReplies:
-        if self._paid is None:
-            name = f"{value_digest(self.info.fingerprint)}.jsonl"
-            self._paid = PaidReplies(default_folder() / "replies" / name)
-        return self._paid
+        return rewrite
 
 
-def _is_unusable(result: Refinement | Failure | None) -> bool:
-    return isinstance(result, Failure) and result.kind in _UNUSABLE
+def _refinement(answer: Answer[Rewrite]) -> Refinement:
+    reply = answer.reply
+    return Refinement(
+        text=answer.value.prompt,
+        reasoning=answer.value.reasoning,
+        tokens=reply.completion_tokens or None,
+        finish_reason=reply.finish_reason or "stop",
+        cost_usd=reply.cost_usd or 0.0,
+        meta={
+            "model": reply.model,
+            "system_fingerprint": reply.system_fingerprint,
+            "prompt_tokens": reply.prompt_tokens,
+            "price_known": reply.cost_usd is not None,
+            "latency_s": round(reply.latency_s, 3),
+        },
+    )
 
 
-def _body(
-    extra: Mapping[str, Any] | None, structured: str, **sampling: float | None
-) -> dict[str, Any]:
-    body = {
-        **(extra or {}),
-        **{name: value for name, value in sampling.items() if value is not None},
-    }
-    return {**body, "response_format": {"type": "json_object"}} if structured == "json" else body
+def _body(extra: Mapping[str, Any] | None, **sampling: float | None) -> dict[str, Any]:
+    given = {name: value for name, value in sampling.items() if value is not None}
+    return {**(extra or {}), **given}
 
 
 def _check_retirement(name: str, retires: str) -> None:
