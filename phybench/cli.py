@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from phybench import __version__
+from phybench.commands.compare import compare
+from phybench.commands.gate import gate
 from phybench.commands.leaderboard import leaderboard
 from phybench.commands.listing import doctor, list_plugins
 from phybench.commands.refine import refine
@@ -32,6 +34,8 @@ app.command()(score)
 app.command(name="list")(list_plugins)
 app.command()(doctor)
 app.command()(leaderboard)
+app.command()(compare)
+app.add_typer(gate, name="gate")
 
 
 @app.callback(invoke_without_command=True)
