@@ -15,6 +15,7 @@ from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
+_FILE_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth"}
 _WHOLE = 64 * 2**20
 _SAMPLES, _SAMPLE = 16, 2**20
 _NEAREST = "Nothing to download here? `phybench run -g tabletop` is the nearest that runs without."
@@ -114,6 +115,20 @@ def require_files(
         names = " ".join(f"--include '{file.name}'" for file in missing)
         how = f"Get them with `hf download {model} {names}`, add `download=true`, or name a folder."
     raise missing_error(generator, model, missing, how=how)
+
+
+def find_weights(generator: str, model: str, weights: MissingFile, *, download: bool) -> Path:
+    """The weight file that the option ``model`` names: the file, its folder, or its repository.
+
+    Raises:
+        ConfigError: If it is not here.
+    """
+    path = Path(model).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in _FILE_SUFFIXES:
+        raise ConfigError(f"Expected `model` to be a file or folder, but {path} does not exist.")
+    return require_files(generator, model, [weights], download=download) / weights.name
 
 
 def missing_files(folder: Path, components: Mapping[str, float]) -> list[MissingFile]:

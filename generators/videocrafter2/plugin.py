@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from phybench.generators.checkpoint_files import (
     MissingFile,
+    find_weights,
     folder_digest,
     require_files,
     sampled_digest,
@@ -29,7 +29,6 @@ from phybench.generators.video_settings import Video
 from pydantic import Field
 
 from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
-from phybench.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +107,7 @@ class VideoCrafter2:
         self._over_budget = over_budget
         self._text_heads = text_heads
         self._allow_unpickling = allow_unpickling
-        self._weights = _find_weights(model, download)
+        self._weights = find_weights(_NAME, model, _WEIGHTS, download=download)
         self._tokenizer_folder = require_files(_NAME, tokenizer, TOKENIZER_FILES, download=download)
         self._networks: VideoCrafter2Networks | None = None
         self._tokenizer: Any = None
@@ -207,12 +206,3 @@ class VideoCrafter2:
                 network.to(self._device, getattr(torch, self._dtype))
             self._networks = networks
         return self._networks
-
-
-def _find_weights(model: str, download: bool) -> Path:
-    path = Path(model).expanduser()
-    if path.is_file():
-        return path
-    if path.suffix in {".ckpt", ".safetensors", ".pt", ".pth"}:
-        raise ConfigError(f"Expected `model` to be a file or folder, but {path} does not exist.")
-    return require_files(_NAME, model, [_WEIGHTS], download=download) / _WEIGHTS.name

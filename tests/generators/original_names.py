@@ -162,3 +162,66 @@ def openclip_text(width: int, blocks: int, vocabulary: int) -> Named:
         yield from affine(f"{name}.mlp.c_proj", width, 4 * width)
     yield "token_embedding.weight", (vocabulary, width)
     yield from affine("ln_final", width)
+
+
+# --- LaVie ---------------------------------------------------------------------------------------
+
+
+def sd_resnet(name: str, inputs: int, outputs: int, embedding: int) -> Named:
+    yield from affine(f"{name}.norm1", inputs)
+    yield from affine(f"{name}.conv1", outputs, inputs, 3, 3)
+    yield from affine(f"{name}.time_emb_proj", outputs, embedding)
+    yield from affine(f"{name}.norm2", outputs)
+    yield from affine(f"{name}.conv2", outputs, outputs, 3, 3)
+    if inputs != outputs:
+        yield from affine(f"{name}.conv_shortcut", outputs, inputs, 1, 1)
+
+
+def lavie_transformer(name: str, width: int, heads: int, context: int) -> Named:
+    block = f"{name}.transformer_blocks.0"
+    yield from affine(f"{name}.norm", width)
+    yield from affine(f"{name}.proj_in", width, width, 1, 1)
+    yield from attention(f"{block}.attn1", width, width)
+    yield from attention(f"{block}.attn2", width, context)
+    yield from attention(f"{block}.attn_temp", width, width)
+    bias = f"{block}.attn_temp.time_rel_pos_bias.relative_attention_bias.weight"
+    yield bias, (32, heads)
+    yield f"{block}.attn_temp.rotary_emb.freqs", (16,)
+    yield from feed_forward(f"{block}.ff", width)
+    for norm in ("norm1", "norm2", "norm3", "norm_temp"):
+        yield from affine(f"{block}.{norm}", width)
+    yield from affine(f"{name}.proj_out", width, width, 1, 1)
+
+
+def lavie_unet(channels: Shape, layers: int, heads: int, context: int) -> Named:
+    first, embedding = channels[0], 4 * channels[0]
+    yield from affine("conv_in", first, 4, 3, 3)
+    yield from affine("time_embedding.linear_1", embedding, first)
+    yield from affine("time_embedding.linear_2", embedding, embedding)
+    skips, width, levels = [first], first, len(channels)
+    for level, outputs in enumerate(channels):
+        for index in range(layers):
+            name = f"down_blocks.{level}"
+            yield from sd_resnet(f"{name}.resnets.{index}", width, outputs, embedding)
+            width = outputs
+            if level < levels - 1:
+                yield from lavie_transformer(f"{name}.attentions.{index}", width, heads, context)
+            skips.append(width)
+        if level < levels - 1:
+            yield from affine(f"{name}.downsamplers.0.conv", width, width, 3, 3)
+            skips.append(width)
+    for index in (0, 1):
+        yield from sd_resnet(f"mid_block.resnets.{index}", width, width, embedding)
+    yield from lavie_transformer("mid_block.attentions.0", width, heads, context)
+    for block, outputs in enumerate(reversed(channels)):
+        name = f"up_blocks.{block}"
+        for index in range(layers + 1):
+            inputs = width + skips.pop()
+            yield from sd_resnet(f"{name}.resnets.{index}", inputs, outputs, embedding)
+            width = outputs
+            if block:
+                yield from lavie_transformer(f"{name}.attentions.{index}", width, heads, context)
+        if block < levels - 1:
+            yield from affine(f"{name}.upsamplers.0.conv", width, width, 3, 3)
+    yield from affine("conv_norm_out", first)
+    yield from affine("conv_out", 4, first, 3, 3)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from phybench.generators.videocrafter2.sampler import (
     rescale_table,
     sample,
 )
+from random_weights import random_tensors
 
 from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
 from phybench.errors import ConfigError
@@ -40,17 +40,6 @@ needs_keys = pytest.mark.skipif(not (SHARED / "facts/keys").is_dir(), reason="no
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def random_tensors(named: Iterator[tuple[str, tuple[int, ...]]], prefix: str) -> dict[str, Any]:
-    """Weights small enough that a random network stays finite; norms near one."""
-    made = {}
-    for name, shape in named:
-        scale = max(1, int(np.prod(shape[1:]))) ** -0.5 if len(shape) > 1 else 0.1
-        tensor = torch.randn(shape) * scale
-        is_norm = len(shape) == 1 and name.endswith("weight")
-        made[prefix + name] = tensor + 1 if is_norm else tensor
-    return made
 
 
 def random_state(
@@ -72,15 +61,8 @@ def random_state(
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videocrafter2")
     torch.save({"state_dict": random_state()}, folder / "model.ckpt")
-    tiny_pipelines.clip_tokenizer().save_pretrained(folder / "tokenizer")
-    write_bpe_files(folder / "tokenizer")
+    tiny_pipelines.save_clip_tokenizer(folder / "tokenizer")
     return folder
-
-
-def write_bpe_files(folder: Path) -> None:
-    vocab = tiny_pipelines.clip_tokenizer().get_vocab()
-    (folder / "vocab.json").write_text(json.dumps(vocab))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
 
 
 def make(checkpoint: Path, **options: Any) -> VideoCrafter2:
@@ -153,8 +135,7 @@ def test_generator_makes_the_original_video(original: Any, tmp_path: Path) -> No
     _, expected, facts = original
     told = facts["ddim_a"]
     checkpoint = tmp_path / "tokenizer"
-    tiny_pipelines.clip_tokenizer().save_pretrained(checkpoint)
-    write_bpe_files(checkpoint)
+    tiny_pipelines.save_clip_tokenizer(checkpoint)
     plugin = VideoCrafter2(
         model=str(PARITY / "checkpoint"),
         tokenizer=str(checkpoint),

@@ -6,6 +6,7 @@ work on a CPU, everything else is as in the public checkpoints.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ def clip_tokenizer() -> Any:
     pieces += ["<|startoftext|>", "<|endoftext|>"]
     vocab = {piece: index for index, piece in enumerate(pieces)}
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77)
+
+
+def save_clip_tokenizer(folder: Path) -> None:
+    """Write the tokenizer as public CLIP repositories have it."""
+    clip_tokenizer().save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps(clip_tokenizer().get_vocab()))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
 
 
 def _byte_symbols() -> list[str]:

@@ -1,0 +1,1 @@
+"""LaVie's base text-to-video model on diffusers' Stable Diffusion modules."""
