@@ -114,7 +114,7 @@ BREACHES: tuple[Breach, ...] = (
     Breach("slide", "freezes", "friction", "subject", (0.30, 0.45)),
     Breach("slide", "morphs", "mass", "subject", (0.40, 1.00), _RECOLOUR),
     Breach("collide", "levitates", "gravity", "target", (0.80, 1.00), _hover(rise=16.0)),
-    Breach("collide", "gains_energy", "energy", "target", (0.0, 0.0), {"kick": (2.3, 2.7)}),
+    Breach("collide", "gains_energy", "energy", "target", (0.0, 0.0), {"kick": (1.95, 2.15)}),
     Breach("collide", "vanishes", "mass", "target", (0.50, 1.10)),
     Breach("collide", "duplicates", "mass", "target", (0.40, 0.90), _jump(-14.0, 15.0)),
     Breach("collide", "teleports", "inertia", "striker", (0.22, 0.34), _jump(-2.0, 20.0)),
