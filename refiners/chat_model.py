@@ -119,7 +119,9 @@ class ChatModel:
         :class:`phybench.refiners.replies.ReplyError`.
         """
         keys = [self._key(question) for question in questions]
-        results = [self._kept(key, question) for key, question in zip(keys, questions, strict=True)]
+        results: list[Answer[T] | Failure | None] = [
+            self._kept(key, question) for key, question in zip(keys, questions, strict=True)
+        ]
         rows = [row for row, result in enumerate(results) if result is None]
         for attempt in range(self._settings.tries):
             self._send(rows, questions, keys, results, attempt)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -70,6 +70,16 @@ class Rewrite:
 def read_json(reply: str) -> Rewrite:
     """Read a reply that holds one JSON object with ``reasoning`` and ``prompt``.
 
+    Raises:
+        ReplyError: As :func:`read_object`.
+    """
+    value = read_object(reply, ("reasoning", "prompt"))
+    return Rewrite(prompt=one_line(value["prompt"]), reasoning=value["reasoning"].strip())
+
+
+def read_object(reply: str, keys: Sequence[str]) -> dict[str, str]:
+    """Read a reply that holds one JSON object with a text under each key.
+
     Prose or a code fence around the object and a thinking block before it are accepted, since not
     every server can enforce a schema.
 
@@ -80,20 +90,18 @@ def read_json(reply: str) -> Rewrite:
         raise ReplyError("parse", f"Expected at most {_MAX_CHARS} characters, got {len(reply)}.")
     answer = _THINKING.sub("", reply)
     found = {
-        json.dumps(value, sort_keys=True): value
+        tuple(value[key] for key in keys)
         for value in _objects(answer)
-        if isinstance(value.get("prompt"), str) and isinstance(value.get("reasoning"), str)
+        if all(isinstance(value.get(key), str) for key in keys)
     }
     if not found and is_refusal(answer):
-        raise ReplyError("refusal", "The model refused to rewrite the prompt.")
+        raise ReplyError("refusal", "The model refused to answer.")
     if len(found) != 1:
+        names = " and ".join(f"`{key}`" for key in keys)
         raise ReplyError(
-            "parse",
-            "Expected one JSON object with the texts `reasoning` and `prompt`, "
-            f"but got {len(found) or 'none'}.",
+            "parse", f"Expected one JSON object with the texts {names}, got {len(found) or 'none'}."
         )
-    value = next(iter(found.values()))
-    return Rewrite(prompt=one_line(value["prompt"]), reasoning=value["reasoning"].strip())
+    return dict(zip(keys, found.pop(), strict=True))
 
 
 def read_text(reply: str) -> Rewrite:

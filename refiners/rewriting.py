@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
@@ -26,13 +26,20 @@ _LANGUAGE = {
     "english": "Write in English, whatever the language of the text: video models read English.",
     "any": "Write in the language of the text.",
 }
-REPLY_SCHEMA = {
-    "type": "object",
-    "properties": {"reasoning": {"type": "string"}, "prompt": {"type": "string"}},
-    "required": ["reasoning", "prompt"],
-    "additionalProperties": False,
-}
-"""What a structured reply must look like; the subset of JSON schema that all services know."""
+
+
+def texts_schema(*keys: str) -> dict[str, Any]:
+    """JSON schema of an object with a text under each key, in the subset that all services know."""
+    return {
+        "type": "object",
+        "properties": {key: {"type": "string"} for key in keys},
+        "required": list(keys),
+        "additionalProperties": False,
+    }
+
+
+REPLY_SCHEMA = texts_schema("reasoning", "prompt")
+"""What a structured rewrite must look like."""
 
 
 @dataclass(frozen=True, slots=True)
