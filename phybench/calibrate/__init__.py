@@ -1,0 +1,1 @@
+"""A judge against people: item-level agreement, ranking of generators, corrected rates."""
