@@ -11,7 +11,7 @@ import numpy as np
 
 from phybench.tabletop.fluids import PourTrack, pour_track
 from phybench.tabletop.interventions import intervene
-from phybench.tabletop.scene import DURATION, STEP, Scene, Thing
+from phybench.tabletop.scene import DURATION, STEP, Pour, Scene, Thing
 from phybench.tabletop.world import World, apply_natural_forces, build_world
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def simulate(
     """
     when = clip_times() if times is None else np.asarray(times, dtype=np.float64)
     if scene.pour:
-        return _pouring(scene, when)
+        return _pouring(scene, scene.pour, when)
     world = build_world(scene)
     rows: list[dict[str, tuple[float, ...]]] = []
     levels: list[float] = []
@@ -126,12 +126,10 @@ def simulate(
     )
 
 
-def _pouring(scene: Scene, when: NDArray[np.float64]) -> Trajectory:
-    assert scene.pour is not None  # noqa: S101  (narrows the type; the caller has checked)
-    pour, onset = pour_track(scene.pour, when, scene.violation)
-    if onset is not None and onset > when[-1]:
-        onset = None
-    return Trajectory(scene, when, (), None, pour, onset)
+def _pouring(scene: Scene, pour: Pour, when: NDArray[np.float64]) -> Trajectory:
+    track, onset = pour_track(pour, when, scene.violation)
+    begun = onset is not None and onset <= when[-1]
+    return Trajectory(scene, when, (), None, track, onset if begun else None)
 
 
 def _snapshot(world: World) -> dict[str, tuple[float, ...]]:

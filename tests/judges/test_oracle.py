@@ -11,6 +11,7 @@ from phybench.tabletop.families import build_scene
 from phybench.tabletop.scene import Look
 from phybench.tabletop.simulate import simulate
 from phybench.tabletop.violations import BREACHES
+from phybench.testing import check_judge
 
 PROMPT = "A small red ball falls onto a table."
 
@@ -87,3 +88,8 @@ def test_prompts_outside_the_world_are_unscored():
     score = judged("A chef bakes bread.", drawn())
     assert score.sa is None
     assert "nothing that this world knows" in score.details["reason"]
+
+
+def test_it_keeps_the_judges_contract():
+    clips = [Clip(None, "", meta={"truth": drawn()}), Clip(None, "")]
+    check_judge(Oracle, [JudgeRequest(clip, PROMPT) for clip in clips])

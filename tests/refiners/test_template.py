@@ -15,6 +15,7 @@ from phybench.refiners.template import Template
 from phybench.contracts import Failure, Refiner
 from phybench.tabletop.language import lexicon, understand
 from phybench.tabletop.prompt_sets import build
+from phybench.testing import check_refiner
 
 VIDEOPHY2 = Path(__file__).parents[3] / "shared/data/videophy2/prompts_test.csv"
 
@@ -94,3 +95,7 @@ def test_it_starts_fast_and_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_it_keeps_the_refiners_contract():
+    check_refiner(Template, [row.text for row in build("test")[:5]])
