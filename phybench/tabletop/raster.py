@@ -167,7 +167,7 @@ def draw_box(
     top: Floats,
     colour: Colour,
 ) -> None:
-    """An upright rectangle; its top, of shape (T,) or (1,), may move. Without height it is not there."""
+    """An upright rectangle; its top, of shape (T,) or (1,), may move. Nothing if it is flat."""
     one = np.ones_like(top)
     xs = np.stack([left * one, right * one, right * one, left * one], axis=1)
     ys = np.stack([bottom * one, bottom * one, top, top], axis=1)
