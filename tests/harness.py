@@ -14,6 +14,7 @@ from phybench.config import RunConfig, specs
 from phybench.plan import build_plan
 from phybench.run import Outcome, execute, make_executor
 
+ROOT = Path(__file__).parent.parent
 ARMS: dict[str, Any] = {
     "refiners": ("identity", "shout"),
     "generators": ("bar",),
