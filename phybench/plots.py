@@ -60,7 +60,7 @@ def _slug(name: str) -> str:
 
 def _save(figure: Figure, path: Path, note: str, simulated: bool) -> None:
     text = f"{note} · simulated world, says nothing about real models" if simulated else note
-    figure.text(0.99, 0.005, text, ha="right", va="bottom", fontsize=7, color="0.35")
+    figure.supxlabel(text, x=0.99, ha="right", fontsize=7, color="0.35")
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, dpi=_DPI, format="png", metadata={"Software": None})
     temporary.replace(path)
@@ -116,11 +116,11 @@ def _scatter(cells: Sequence[CellMetrics]) -> Figure:
             capsize=3,
             label=f"{cell.refiner} × {cell.generator}",
         )
-    axis.set_xlabel("semantic adherence, % of clips ≥ success (95 % interval)")
-    axis.set_ylabel("physical commonsense, %")
+    axis.set_xlabel("semantic adherence, % of clips (95 % interval)")
+    axis.set_ylabel("physical commonsense, % of clips")
     axis.grid(alpha=0.3)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8)
+        figure.legend(loc="outside upper center", fontsize=8, ncols=2)
     return figure
 
 
@@ -159,5 +159,5 @@ def _bars(differences: Mapping[str, Mapping[str, PairedDifference]]) -> Figure:
     axis.set_yticks(range(len(differences)), list(differences), fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel(f"difference to {BASELINE}, points (paired, 95 % bootstrap interval)")
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside upper center", fontsize=8, ncols=len(MEASURES))
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -117,15 +116,6 @@ def test_the_truth_is_json_and_tells_requested_from_drawn():
 @pytest.mark.parametrize("text", ["", "🎬" * 50, "\x00", "ball " * 5000, "a\nred\r\nball\tfalls"])
 def test_any_text_makes_a_clip(text):
     assert isinstance(one(text), Frames)
-
-
-def test_fifty_clips_a_second():
-    requests = [ClipRequest(row.text, seed) for seed, row in enumerate(build("test")[:60])]
-    generator = Tabletop()
-    generator.generate(requests[:2])
-    began = time.process_time()
-    generator.generate(requests)
-    assert len(requests) / (time.process_time() - began) >= 50
 
 
 def rates(rewrite, rows, seeds=2):
