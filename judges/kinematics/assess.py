@@ -22,6 +22,7 @@ from phybench.judges.kinematics.segment import (
     Floats,
     air_colour,
     colour_labels,
+    coverage,
     find_backdrop,
     find_blobs,
     foreground,
@@ -95,11 +96,11 @@ def check_laws(
     findings = [
         *check_flights(observation, flights, gravity, limits),
         *check_persistence(observation, kinds.solids, limits),
-        *check_energy(observation, kinds.solids, gravity, limits),
+        *check_energy(observation, kinds, gravity, limits),
         *check_impacts(observation, kinds.solids, limits),
         *check_stops(observation, kinds.solids, kinds.pools, limits),
         *check_structures(observation, kinds.solids, limits),
-        *check_liquids(observation, kinds, limits),
+        *check_liquids(observation, kinds, gravity, limits),
         *check_crowds(observation, kinds, limits),
     ]
     return tuple(sorted(findings, key=lambda f: (-f.magnitude, f.frame, f.id))), gravity
@@ -134,7 +135,9 @@ def _measure(
     if share > limits.thing_share:
         return None, f"no still background: {100 * share:.0f} % of the picture differs from it"
     labels, palette = colour_labels(frames, mask, backdrop, limits)
-    blobs = tidy(find_blobs(labels, palette, limits), labels, air_colour(backdrop), limits)
+    share = coverage(frames, labels, palette, backdrop)
+    blobs = find_blobs(labels, palette, share, limits)
+    blobs = tidy(blobs, labels, air_colour(backdrop), limits)
     tracks = find_tracks(blobs, len(frames), limits)
     if not tracks:
         return None, "no thing can be seen"

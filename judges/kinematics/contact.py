@@ -21,6 +21,7 @@ class Surroundings:
             lower edge counts as none.
         fixture: (H, W) mask of thin still structures: walls of vessels, beams, shelves.
         solid_gap: (N,) empty pixels from each blob to the nearest solid, fixture or line.
+        line_gap: (N,) ... to the nearest line alone.
         pairs: (P, 2) blobs of one frame that touch, smaller index first.
         edge: (N,) whether a blob reaches the frame's edge.
     """
@@ -29,6 +30,7 @@ class Surroundings:
     below: NDArray[np.float64]
     fixture: NDArray[np.bool_]
     solid_gap: NDArray[np.float64]
+    line_gap: NDArray[np.float64]
     pairs: NDArray[np.intp]
     edge: NDArray[np.bool_]
 
@@ -42,6 +44,9 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
     )
     fixture &= (blobs.labels > 0).mean(axis=0) < limits.fixture_covered
+    lines = np.append([False], blobs.colour < 0)[blobs.labels]
+    fixture |= plain & (lines.mean(axis=0) > limits.fixture_seen)
+    line_gap = _line_gaps(blobs)
     height, width = solid.shape
     edge = (
         (blobs.left <= 0)
@@ -53,7 +58,8 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         solid=solid,
         below=_rows_to(solid),
         fixture=fixture,
-        solid_gap=np.minimum(_gaps(blobs, solid | fixture), _line_gaps(blobs)),
+        solid_gap=np.minimum(_gaps(blobs, solid | fixture), line_gap),
+        line_gap=line_gap,
         pairs=_touching(blobs, limits.touch),
         edge=edge,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from phybench.judges.kinematics.kinds import Kinds
+from phybench.judges.kinematics.kinds import Kinds, row_members
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.liquid import areas
 from phybench.judges.kinematics.motion import Flags, Observation, Series
@@ -47,10 +47,8 @@ def check_crowds(observation: Observation, kinds: Kinds, limits: Thresholds) -> 
 
 def _row(observation: Observation, colour: int, limits: Thresholds) -> Row:
     blobs = observation.blobs
-    own = (blobs.colour == colour) & (blobs.area >= limits.thing_area)
-    frame = next(f for f in (0, 1) if (own & (blobs.frame == f)).sum() >= limits.crowd)
-    members = np.flatnonzero(own & (blobs.frame == frame))
-    members = members[np.argsort(blobs.x[members])]
+    members = row_members(observation, colour, limits)
+    frame = int(blobs.frame[members[0]])
     mask = np.append([False], blobs.colour == colour)[blobs.labels]
     standing = []
     for member in members:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from phybench.judges.kinematics.flight import weakest_gravity
+from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import (
     Flags,
     Motion,
     Observation,
     Series,
+    box_gap,
     clearance,
     may_touch,
 )
@@ -18,16 +20,16 @@ from phybench.judges.kinematics.thresholds import Thresholds
 
 
 def check_energy(
-    observation: Observation, things: list[int], gravity: float | None, limits: Thresholds
+    observation: Observation, kinds: Kinds, gravity: float | None, limits: Thresholds
 ) -> list[Finding]:
     """Things whose height and speed grow together, and springs whose swings grow."""
     findings = []
-    for thing in things:
+    for thing in kinds.solids:
         own = observation.motions[thing]
         if is_sprung(own):
             found = _growing_swings(observation, thing, limits)
         else:
-            found = _gain(observation, thing, gravity, limits)
+            found = _gain(observation, thing, kinds.pools, gravity, limits)
         if found:
             findings.append(found)
     return findings
@@ -40,10 +42,24 @@ def is_sprung(own: Motion) -> bool:
     return bool(held and along > 4 and across < 0.25 * along)
 
 
-def unpushed(observation: Observation, thing: int) -> list[Flags]:
-    """Masks of the stretches (T,) in which no other thing or plank touches a thing."""
+def unpushed(
+    observation: Observation, thing: int, pools: list[int], limits: Thresholds
+) -> list[Flags]:
+    """Masks of the stretches (T,) in which no moving thing, plank or water touches a thing.
+
+    What rests gives no energy away; what moves may touch between two frames.
+    """
     own = observation.motions[thing]
-    touched = observation.touching[thing].any(axis=0) | (own.held & ~own.hung)
+    touched = own.held & ~own.hung
+    for index, other in enumerate(observation.motions):
+        touching = observation.touching[thing, index]
+        if index in pools:
+            touched |= touching
+        elif index != thing:
+            step = np.hypot(np.diff(other.x, prepend=np.nan), np.diff(other.y, prepend=np.nan))
+            fastest = np.fmax(step, np.concatenate([[np.nan], step[:-1]]))
+            near = touching | (box_gap(own, other) < limits.touch + fastest)
+            touched |= near & (fastest > limits.pushing_step)
     seen = own.seen & ~own.edge
     stretch = np.cumsum(touched)
     return [
@@ -54,15 +70,21 @@ def unpushed(observation: Observation, thing: int) -> list[Flags]:
 
 
 def _gain(
-    observation: Observation, thing: int, gravity: float | None, limits: Thresholds
+    observation: Observation,
+    thing: int,
+    pools: list[int],
+    gravity: float | None,
+    limits: Thresholds,
 ) -> Finding | None:
     """The largest gain of energy under the gravity that explains the motion best."""
     worst: Finding | None = None
-    for stretch in unpushed(observation, thing):
+    for stretch in unpushed(observation, thing, pools, limits):
         frames, speed, height = _states(observation, thing, stretch, limits)
         if len(frames) < 2:
             continue
-        excess = _excess(speed, height, _gravities(observation, gravity, limits), limits)
+        free = limits.height_error if gravity is None else limits.tumbling_height
+        pulls = _gravities(observation, gravity, limits)
+        excess = _excess(speed, height, pulls, free, limits)
         early, late = np.unravel_index(int(excess.argmax()), excess.shape)
         if excess[early, late] > 1 and (worst is None or excess[early, late] > worst.magnitude):
             worst = Finding(
@@ -98,7 +120,9 @@ def _gravities(observation: Observation, gravity: float | None, limits: Threshol
     return np.geomspace(least, least * limits.strongest_gravity / limits.weakest_gravity, 8)
 
 
-def _excess(speed: Series, height: Series, gravities: Series, limits: Thresholds) -> Series:
+def _excess(
+    speed: Series, height: Series, gravities: Series, free: float, limits: Thresholds
+) -> Series:
     """(K, K) gain between two states over what errors explain, for the kindest gravity."""
     kinetic = speed**2 / 2
     more_kinetic = kinetic[None, :] - kinetic[:, None]
@@ -109,7 +133,7 @@ def _excess(speed: Series, height: Series, gravities: Series, limits: Thresholds
     slack = (
         limits.energy_share * np.maximum(kinetic[None, :], kinetic[:, None])
         + limits.speed_error * fastest
-        + gravities[:, None, None] * limits.height_error
+        + gravities[:, None, None] * free
     )
     slack = slack + 0.5 * limits.energy_share * gravities[:, None, None] * np.abs(more_height)
     excess = gain / slack
@@ -128,7 +152,7 @@ def _growing_swings(observation: Observation, thing: int, limits: Thresholds) ->
     step = np.abs(np.diff(y))
     if step[0] < 0.5 * step.max():  # it starts at rest, that is at a turning point
         turns = [0, *turns]
-    swings = np.abs(np.diff(y[turns]))
+    swings = np.abs(np.diff([_peak(y, turn) for turn in turns]))
     for index in range(1, len(swings)):
         limit = limits.swing_growth * swings[index - 1] + 2 * limits.height_error
         if swings[index] > limit:
@@ -138,6 +162,15 @@ def _growing_swings(observation: Observation, thing: int, limits: Thresholds) ->
                 f"a swing of {swings[index]:.1f} px follows one of {swings[index - 1]:.1f} px",
             )  # fmt: skip
     return None
+
+
+def _peak(values: Series, turn: int) -> float:
+    """The extreme of the parabola through a turning point and its neighbours."""
+    if not 0 < turn < len(values) - 1:
+        return float(values[turn])
+    before, here, after = values[turn - 1 : turn + 2]
+    bend = before - 2 * here + after
+    return float(here if bend == 0 else here - (after - before) ** 2 / (8 * bend))
 
 
 def _turning_points(values: Series) -> list[int]:

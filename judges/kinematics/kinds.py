@@ -39,7 +39,8 @@ def sort_things(observation: Observation, limits: Thresholds) -> Kinds:
     pools = [i for i in large if _is_pool(observation, observation.motions[i], limits)]
     wet = {observation.motions[i].track.colour for i in pools}
     rest = [i for i in large if observation.motions[i].track.colour not in wet]
-    crowds = [c for c in _colours(observation) if _is_crowd(observation, c, rest, limits)]
+    dry = {observation.motions[i].track.colour for i in rest}
+    crowds = [c for c in sorted(dry) if row_members(observation, c, limits)]
     solids = [
         i
         for i in rest
@@ -74,11 +75,15 @@ def _is_pool(observation: Observation, own: Motion, limits: Thresholds) -> bool:
     return all(side.size and side.any(axis=1).mean() > 0.6 for side in sides)
 
 
-def _is_crowd(observation: Observation, colour: int, things: list[int], limits: Thresholds) -> bool:
-    """Several separate things of one colour in the first frames."""
-    own = [observation.motions[i] for i in things if observation.motions[i].track.colour == colour]
-    start = [m for m in own if m.seen[:2].any()]
-    return len(start) >= limits.crowd
+def row_members(observation: Observation, colour: int, limits: Thresholds) -> list[int]:
+    """Blobs of one colour, left to right, in the first of two frames that shows enough of them."""
+    blobs = observation.blobs
+    own = (blobs.colour == colour) & (blobs.area >= limits.thing_area)
+    for frame in (0, 1):
+        members = np.flatnonzero(own & (blobs.frame == frame))
+        if len(members) >= limits.crowd:
+            return [int(i) for i in members[np.argsort(blobs.x[members])]]
+    return []
 
 
 def _is_fragment(
@@ -117,7 +122,8 @@ def _flows(observation: Observation, colour: int, limits: Thresholds) -> bool:
     """Whether a colour grows a thin stream out of a wide body."""
     blobs = observation.blobs
     mask = np.append([False], blobs.colour == colour)[blobs.labels]
-    if not mask[0].any():
+    bodies = (blobs.colour == colour) & (blobs.frame == 0) & (blobs.area >= limits.thing_area)
+    if not 1 <= bodies.sum() <= 2:
         return False
     scale = min(observation.height, observation.width) / 64
     width = mask.sum(axis=2)

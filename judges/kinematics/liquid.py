@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+from phybench.judges.kinematics.flight import second_differences, weakest_gravity
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Observation
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
-def check_liquids(observation: Observation, kinds: Kinds, limits: Thresholds) -> list[Finding]:
-    """Amount, fall and colour of poured liquids, and the amount of still water."""
+def check_liquids(
+    observation: Observation, kinds: Kinds, gravity: float | None, limits: Thresholds
+) -> list[Finding]:
+    """Amount, fall and colour of poured liquids, amount and lift of still water."""
     findings = []
     for colour in kinds.liquids:
         found = _amount(observation, colour, limits) or _hangs(observation, colour, limits)
         if found:
             findings.append(found)
+    for pool in kinds.pools:
+        for thing in kinds.solids:
+            found = _leaps(observation, thing, pool, gravity, limits)
+            if found:
+                findings.append(found)
     for colour in sorted({observation.motions[i].track.colour for i in kinds.pools}):
         found = _level(observation, colour, limits)
         if found:
@@ -108,4 +116,29 @@ def _level(observation: Observation, colour: int, limits: Thresholds) -> Finding
         name, int(np.argmax(change > limits.pool_change)), -1,
         float(lasting / limits.pool_change),
         f"the water's area goes from {start:.0f} to {area[-1]:.0f} px^2",
+    )  # fmt: skip
+
+
+def _leaps(
+    observation: Observation, thing: int, pool: int, gravity: float | None, limits: Thresholds
+) -> Finding | None:
+    """A thing that the water hardly touches and that still accelerates upward."""
+    own, stride = observation.motions[thing], observation.stride
+    pull = gravity if gravity is not None else weakest_gravity(observation, limits)
+    surface = np.nanmedian(observation.motions[pool].top)
+    wet = (own.bottom + 1 - surface) / (own.bottom - own.top + 1)
+    inside = (own.x > np.nanmin(observation.motions[pool].left)) & ~own.edge
+    inside &= own.x < np.nanmax(observation.motions[pool].right)
+    bends = second_differences(own.y, stride)
+    middle = slice(stride, len(own.y) - stride)
+    dry = (wet[middle] < limits.afloat_share) & inside[middle] & ~own.edge[2 * stride :]
+    dry &= own.solid_gap[middle] > limits.flight_gap
+    limit = -limits.afloat_lift * pull - 0.5 * limits.curvature_error
+    lifted = np.flatnonzero(dry & (bends < limit) & (wet[middle] > -1.5))
+    if not len(lifted):
+        return None
+    worst = int(lifted[np.argmin(bends[lifted])])
+    return Finding(
+        "falls_upward", worst + stride, thing, float(bends[worst] / limit),
+        f"above the water it accelerates upward by {-bends[worst]:.2f} px/step^2",
     )  # fmt: skip

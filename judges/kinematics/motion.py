@@ -94,7 +94,7 @@ def observe(
 ) -> Observation:
     """Put the measurements of each track together."""
     frames, height, width = blobs.labels.shape
-    motions = [_motion(track, blobs, surroundings) for track in tracks]
+    motions = [_motion(track, blobs, surroundings, limits) for track in tracks]
     return Observation(
         fps=fps,
         stride=max(1, round(fps * limits.step_seconds)),
@@ -107,11 +107,8 @@ def observe(
     )
 
 
-def _motion(track: Track, blobs: Blobs, surroundings: Surroundings) -> Motion:
-    thin = np.zeros(len(blobs.frame), dtype=bool)
-    for one, other in (surroundings.pairs.T, surroundings.pairs.T[::-1]):
-        thin[one[blobs.colour[other] < 0]] = True
-    held = track.read(thin) == 1
+def _motion(track: Track, blobs: Blobs, surroundings: Surroundings, limits: Thresholds) -> Motion:
+    held = track.read(surroundings.line_gap) <= limits.hold_gap
     hung = held.copy()
     for frame in np.flatnonzero(held):
         hung[frame] = _line_above(blobs, int(track.blob[frame]))
@@ -134,10 +131,10 @@ def _motion(track: Track, blobs: Blobs, surroundings: Surroundings) -> Motion:
 def _line_above(blobs: Blobs, blob: int) -> bool:
     """Whether more line pixels touch a blob's upper half than its lower half."""
     labels = blobs.labels[blobs.frame[blob]]
-    top, middle = max(0, blobs.top[blob] - 2), round(blobs.y[blob])
-    columns = slice(max(0, blobs.left[blob] - 2), blobs.right[blob] + 3)
+    top, middle = max(0, blobs.top[blob] - 3), round(blobs.y[blob])
+    columns = slice(max(0, blobs.left[blob] - 3), blobs.right[blob] + 4)
     line = np.append([False], blobs.colour < 0)[labels[:, columns]]
-    return bool(line[top:middle].sum() > line[middle : blobs.bottom[blob] + 3].sum())
+    return bool(line[top:middle].sum() > line[middle : blobs.bottom[blob] + 4].sum())
 
 
 def _touching(tracks: list[Track], blobs: Blobs, surroundings: Surroundings, frames: int) -> Flags:
@@ -153,6 +150,14 @@ def _touching(tracks: list[Track], blobs: Blobs, surroundings: Surroundings, fra
     return touching
 
 
+def box_gap(one: Motion, other: Motion) -> Series:
+    """(T,) empty pixels between the boxes of two things; 0 if they meet."""
+    across = np.maximum(one.left - other.right, other.left - one.right) - 1
+    along = np.maximum(one.top - other.bottom, other.top - one.bottom) - 1
+    gap: Series = np.hypot(np.maximum(across, 0), np.maximum(along, 0))
+    return gap
+
+
 def clearance(observation: Observation, thing: int) -> Series:
     """(T,) empty pixels between a thing and whatever is nearest, by boxes for other things."""
     own = observation.motions[thing]
@@ -160,10 +165,7 @@ def clearance(observation: Observation, thing: int) -> Series:
     for index, other in enumerate(observation.motions):
         if index == thing:
             continue
-        across = np.maximum(own.left - other.right, other.left - own.right) - 1
-        along = np.maximum(own.top - other.bottom, other.top - own.bottom) - 1
-        apart = np.hypot(np.maximum(across, 0), np.maximum(along, 0))
-        gap = np.fmin(gap, apart)
+        gap = np.fmin(gap, box_gap(own, other))
     return gap
 
 

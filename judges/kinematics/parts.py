@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from phybench.judges.kinematics.segment import Blobs, Floats, find_blobs, neighbours
+from phybench.judges.kinematics.segment import Blobs, Floats, find_blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -27,9 +28,17 @@ def tidy(blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds
 def _inner_share(blobs: Blobs) -> NDArray[np.float64]:
     """(N,) share of each blob's pixels whose four neighbours are its own: 0 for a line."""
     volume = blobs.labels
-    whole = (volume > 0) & (neighbours(volume > 0) == 4)
-    inner = np.bincount(volume[whole], minlength=len(blobs.frame) + 1)[1:]
-    share: NDArray[np.float64] = inner / blobs.area
+    middle = volume[:, 1:-1, 1:-1]
+    whole = middle > 0
+    for around in (
+        volume[:, :-2, 1:-1],
+        volume[:, 2:, 1:-1],
+        volume[:, 1:-1, :-2],
+        volume[:, 1:-1, 2:],
+    ):
+        whole &= around == middle
+    inner = np.bincount(middle[whole], minlength=len(blobs.frame) + 1)[1:]
+    share: NDArray[np.float64] = inner / blobs.pixels
     return share
 
 
@@ -55,20 +64,35 @@ def _join_mixtures(
         while other in target and target[other] != colour:
             other = target[other]
         labels[before == colour + 1] = other + 1
-    return find_blobs(labels, blobs.palette, limits)
+    return find_blobs(labels, blobs.palette, blobs.share, limits)
 
 
 def _source(colour: int, palette: Floats, air: Floats, limits: Thresholds) -> int | None:
-    """The thing's colour that, mixed with the air's or another thing's, gives this one."""
+    """The thing's colour that, mixed with the air's or a paler one, gives this colour.
+
+    Mixing with grey keeps the hue, mixing with the air stays on a line in RGB.
+    """
     chroma = np.ptp(palette, axis=1)
-    sources = []
+    if chroma[colour] < limits.line_chroma:
+        return None
+    best, nearest = None, np.inf
     for other, full in enumerate(palette):
-        others = [i for i in range(len(palette)) if i not in (colour, other)]
-        for behind in (air, *palette[[i for i in others if chroma[i] < chroma[other]]]):
-            distance = _off_line(palette[colour], behind, full)
-            if other != colour and distance < limits.mixture_step:
-                sources.append((distance, other))
-    return min(sources)[1] if sources else None
+        if other == colour or chroma[other] <= chroma[colour]:
+            continue
+        pale = palette[chroma < limits.mixture_pale * chroma[other]]
+        distance = min(_off_line(palette[colour], behind, full) for behind in (air, *pale))
+        if _hue_apart(palette[colour], full) < limits.mixture_hue:
+            distance = min(distance, limits.mixture_step / 2)
+        if distance < min(nearest, limits.mixture_step):
+            best, nearest = other, distance
+    return best
+
+
+def _hue_apart(one: Floats, other: Floats) -> float:
+    """Difference of two hues, 0..0.5."""
+    hues = [colorsys.rgb_to_hsv(*(float(v) / 255 for v in rgb))[0] for rgb in (one, other)]
+    apart = abs(hues[0] - hues[1])
+    return min(apart, 1 - apart)
 
 
 def _off_line(mixed: Floats, behind: Floats, full: Floats) -> float:
@@ -87,7 +111,11 @@ def _mark_lines(blobs: Blobs, limits: Thresholds) -> Blobs:
     """
     chroma = np.ptp(blobs.palette, axis=1) if len(blobs.palette) else np.zeros(0)
     neutral = np.append(chroma < limits.line_chroma, [True])[blobs.colour]
-    line = neutral & (_inner_share(blobs) < limits.line_inner)
+    width, height = blobs.right - blobs.left + 1, blobs.bottom - blobs.top + 1
+    sparse = (np.maximum(width, height) > limits.line_extent * blobs.labels.shape[1]) & (
+        blobs.pixels < limits.line_filling * width * height
+    )
+    line = neutral & ((_inner_share(blobs) < limits.line_inner) | sparse)
     for colour in np.unique(blobs.colour[line]):
         own = blobs.colour == colour
         if blobs.area[own & line].sum() > limits.line_share * blobs.area[own].sum():
@@ -124,7 +152,7 @@ def join_parts(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Bl
         blob_of = blobs.labels[pixels] - 1
         labels[pixels] = np.where(blob_of >= 0, new_label[blob_of], -1)
         changed = True
-    return find_blobs(labels, blobs.palette, limits) if changed else blobs
+    return find_blobs(labels, blobs.palette, blobs.share, limits) if changed else blobs
 
 
 def _hosts(blobs: Blobs, limits: Thresholds) -> NDArray[np.intp]:

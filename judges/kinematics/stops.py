@@ -14,7 +14,9 @@ def check_stops(
     """Sudden stops without a new contact; water does not count as one."""
     findings = []
     for thing in things:
-        found = _dead_stop(observation, thing, pools, limits)
+        found = _dead_stop(observation, thing, pools, limits) or _hangs_still(
+            observation, thing, limits
+        )
         if found:
             findings.append(found)
     return findings
@@ -44,6 +46,22 @@ def _dead_stop(
     )  # fmt: skip
 
 
+def _hangs_still(observation: Observation, thing: int, limits: Thresholds) -> Finding | None:
+    """A swinging thing that is at rest less than half a second after a wide swing."""
+    own = observation.motions[thing]
+    stop = _rest_begins(own.x, own.y, observation.fps, limits)
+    if stop is None or own.hung[:stop].mean() < 0.5:
+        return None
+    before = slice(max(0, stop - round(limits.calming_seconds * observation.fps)), stop + 1)
+    swing = float(np.hypot(np.ptp(own.x[before]), np.ptp(own.y[before])))
+    if swing <= limits.last_swing:
+        return None
+    return Finding(
+        "freezes", stop, thing, swing / limits.last_swing,
+        f"it swings over {swing:.1f} px and hangs still {limits.calming_seconds} s later",
+    )  # fmt: skip
+
+
 def _rest_begins(x: Series, y: Series, fps: float, limits: Thresholds) -> int | None:
     """First frame from which on the thing rests to the end of its track."""
     seen = np.flatnonzero(np.isfinite(x))
@@ -64,13 +82,16 @@ def _new_contact(
 ) -> bool:
     """Whether the thing came into touch with something within the last steps."""
     own = observation.motions[thing]
-    window = slice(max(0, stop - 2 * observation.stride), stop + 2)
-    near = [own.edge[window], own.solid_gap[window] <= limits.flight_gap]
+    window = slice(max(0, stop - 3 * observation.stride), stop + 2)
+    near = [own.edge[window], own.solid_gap[window] <= limits.landing_gap]
     near += [
         touching[window]
         for other, touching in enumerate(observation.touching[thing])
         if other not in pools
     ]
+    fall = own.y[stop] - own.y[window.start], own.x[stop] - own.x[window.start]
+    if abs(fall[0]) > abs(fall[1]) and own.solid_gap[stop] <= limits.landing_gap:
+        return True
     gap = clearance(observation, thing)
     near.append((gap[window] <= limits.flight_gap) & (own.solid_gap[window] > limits.flight_gap))
     if pools:

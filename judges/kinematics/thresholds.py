@@ -34,8 +34,9 @@ class Thresholds:
     same_colour: float = 52.0
     """Euclidean distance in RGB within which pixels are of one colour: shading and chroma
     bleeding move a colour by up to 40, different colour names lie >= 90 apart."""
-    colour_share: float = 0.02
-    """A colour must make up this share of the inner foreground pixels to be one of the palette."""
+    colour_share: float = 0.004
+    """A colour must make up this share of the inner foreground pixels to be one of the palette:
+    a thing of 30 inner pixels that is seen in four frames beside a pool of 1000."""
     max_colours: int = 10
     """Scenes of more colours are not what this judge is for."""
     rim_step: float = 40.0
@@ -62,6 +63,8 @@ class Thresholds:
     """... while they move by more than this: walls keep their place on still water, too."""
 
     # --- contact
+    hold_gap: float = 2.5
+    """A line with so few empty pixels between holds or bears a thing."""
     touch: int = 2
     """Things with at most one empty pixel between them touch: rims are half a pixel wide on
     either side and the foreground mask loses the faintest edge pixels."""
@@ -74,17 +77,27 @@ class Thresholds:
     """A colour found only in pieces with fewer inner pixels than this may be a mixture,"""
     mixture_step: float = 30.0
     """... if it lies this near to the line between the air's colour and a thing's."""
+    mixture_hue: float = 0.05
+    """... or has this hue but less colour: colour names lie 0.06 or more apart."""
+    mixture_pale: float = 0.5
+    """What shines through a rim (water, walls) has at most half the chroma of the thing."""
     line_chroma: float = 40.0
     """Lines (strings, rods, planks) are nearly grey: their largest channel exceeds the smallest
     by less than this,"""
     line_inner: float = 0.46
     """... and less than this share of their pixels is inner (a disc of radius 4 has 0.55)."""
+    line_extent: float = 0.4
+    """A grey piece that spans this share of the picture is a structure, too,"""
+    line_filling: float = 0.5
+    """... if it fills less than this share of its box: a plank with its stand."""
     line_share: float = 0.3
     """A colour that is thin in this share of its area is a structure as a whole."""
     fixture_textures: float = 8.0
     """Still structures differ from the air by so many standard deviations of its texture,"""
     fixture_covered: float = 0.15
     """... and look so but for this share of the frames."""
+    fixture_seen: float = 0.7
+    """A line that stays for this share of the frames is a still structure as well."""
 
     # --- laws: free flight
     weakest_gravity: float = 0.25
@@ -124,19 +137,29 @@ class Thresholds:
     # --- laws: energy
     rolling: float = 1.5
     """Kinetic energy of a rolling disc over that of a sliding one: what may turn into height."""
-    energy_share: float = 0.25
-    """Gain relative to the energy in play that measuring errors of 10 % in speed explain."""
-    height_error: float = 0.5
-    """Pixels of height that a lawful thing may seem to gain."""
-    speed_error: float = 0.7
-    """Pixels per stride by which a measured speed may be off: two centre errors and one pixel of
-    grid at a thing's moving rim."""
+    energy_share: float = 0.15
+    """Gain relative to the energy in play that measuring errors of 7 % in speed explain."""
+    height_error: float = 0.25
+    """Pixels of height that a lawful thing may seem to gain where gravity is not known,"""
+    tumbling_height: float = 1.0
+    """... and where it is: a spinning thing of 10 px gains so much as its spin turns to height."""
+    speed_error: float = 0.4
+    """Pixels per stride by which a measured speed may be off: three times two centre errors."""
     strongest_gravity: float = 4.0
     """Largest believable gravity in picture heights per s^2: the picture is then 2.5 m high."""
-    swing_growth: float = 1.12
+    swing_growth: float = 1.04
     """Ratio of successive swings of a spring that is still lawful."""
 
+    pushing_step: float = 0.5
+    """Pixels per frame from which a touching thing may give energy."""
+
     # --- laws: stopping
+    calming_seconds: float = 0.5
+    """A pendulum or spring cannot come to rest in this time"""
+    last_swing: float = 4.0
+    """... from a swing of more pixels than this."""
+    landing_gap: float = 3.0
+    """A thing that comes to so few pixels from a solid may have been stopped by it."""
     still: float = 0.7
     """Pixels within which a thing at rest seems to move."""
     still_seconds: float = 0.3
@@ -209,3 +232,10 @@ class Thresholds:
     """Farthest point over the radius of a disc of equal area: 1 for a ball, 1.25 for a square."""
     pointed_reach: float = 1.2
     """... and 1.5 or more for triangles."""
+
+    # --- water
+    afloat_share: float = 0.3
+    """A thing with no more than this share of its height below the surface weighs more than the
+    water that it displaces, unless it is lighter than cork,"""
+    afloat_lift: float = 0.5
+    """... and cannot accelerate upward by more than this share of gravity."""
