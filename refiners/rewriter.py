@@ -1,0 +1,84 @@
+"""A refiner as a plain function, for use in front of any video pipeline.
+
+from phybench.refiners.rewriter import load_rewriter
+
+rewrite = load_rewriter("phyprompt")
+video = pipe(rewrite("a ball rolls down a hill")).frames[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from phybench.contracts import Failure, Refinement
+from phybench.errors import PhybenchError
+
+if TYPE_CHECKING:
+    from phybench.contracts import Refiner
+
+
+class RefinementError(PhybenchError):
+    """A prompt that could not be refined.
+
+    Args:
+        prompt: The prompt.
+        failure: What happened.
+    """
+
+    def __init__(self, prompt: str, failure: Failure) -> None:
+        super().__init__(f"Cannot refine {prompt[:60]!r}: {failure.kind}: {failure.message}")
+        self.failure = failure
+
+
+class Rewriter:
+    """Calls a refiner on one text or many; weights load on the first call.
+
+    Args:
+        refiner: The refiner.
+    """
+
+    def __init__(self, refiner: Refiner) -> None:
+        self._refiner = refiner
+
+    def __call__(self, prompt: str, *, seed: int = 0) -> str:
+        """The rewritten prompt.
+
+        Raises:
+            RefinementError: If there is none. The prompt itself is never returned instead: say so
+                in your code if that is what you want.
+        """
+        return self.refinements([prompt], seeds=[seed])[0].text
+
+    def many(self, prompts: Sequence[str], *, seed: int = 0) -> list[str]:
+        """The rewritten prompts, in order, all with one seed.
+
+        Raises:
+            RefinementError: For the first prompt that could not be refined.
+        """
+        results = self.refinements(prompts, seeds=[seed] * len(prompts))
+        return [result.text for result in results]
+
+    def refinements(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> list[Refinement]:
+        """The refinements with their reasoning, tokens and costs, in order.
+
+        Raises:
+            RefinementError: For the first prompt that could not be refined.
+        """
+        refined = []
+        for prompt, result in zip(prompts, self._refiner.refine(prompts, seeds), strict=True):
+            if isinstance(result, Failure):
+                raise RefinementError(prompt, result)
+            refined.append(result)
+        return refined
+
+
+def load_rewriter(spec: str) -> Rewriter:
+    """Make a rewriter of a refiner SPEC, e.g. ``phyprompt`` or ``local:model=/path``.
+
+    Raises:
+        ConfigError: If the refiner cannot be constructed.
+    """
+    from phybench.registry import create
+
+    return Rewriter(create("refiner", spec))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import csv
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from phybench.refiners.rewriter import RefinementError, load_rewriter
+
+from phybench.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def rewrite(tmp_path):
+    path = tmp_path / "captions.csv"
+    with path.open("w", newline="") as file:
+        rows = [
+            ("caption", "upsampled_caption"),
+            ("a ball", "A ball rolls."),
+            ("ice", "Ice floats."),
+        ]
+        csv.writer(file).writerows(rows)
+    return load_rewriter(f"upsampled:file={path}")
+
+
+def test_a_text_goes_in_and_a_text_comes_out(rewrite):
+    assert rewrite("a ball") == "A ball rolls."
+    assert rewrite.many(["ice", "a ball"]) == ["Ice floats.", "A ball rolls."]
+    assert rewrite.refinements(["ice"], seeds=[1])[0].finish_reason == "stop"
+
+
+def test_a_failure_is_raised_and_never_the_prompt(rewrite):
+    with pytest.raises(RefinementError, match="missing") as error:
+        rewrite("something else")
+    assert error.value.failure.kind == "missing"
+
+
+def test_an_unknown_refiner_is_named():
+    with pytest.raises(ConfigError, match="known refiner"):
+        load_rewriter("no-such-refiner")
+
+
+@pytest.mark.slow
+def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
+    """The example in front of a real, tiny CogVideoX pipeline."""
+    pytest.importorskip("diffusers", reason="the extra `video` is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "generators"))
+    from tiny_pipelines import cogvideox
+
+    from phybench.video import probe
+
+    cogvideox().save_pretrained(tmp_path / "model")
+    example = ROOT / "examples" / "refine_before_diffusers.py"
+    settings = ["--frames", "9", "--height", "64", "--width", "64", "--steps", "2"]
+    places = ["--model", str(tmp_path / "model"), "--output", str(tmp_path / "ball.mp4")]
+    arguments = [str(example), *places, *settings, "a ball rolls down a hill"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(example), run_name="__main__")
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out.strip()) > len("a ball rolls down a hill")
+    assert probe(tmp_path / "ball.mp4").frames == 9
