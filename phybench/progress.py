@@ -40,50 +40,40 @@ def _live(console: Console) -> Iterator[Progress]:
     from rich.live import Live
 
     started = time.monotonic()
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        latest: list[Mapping[Kind, StageCount]] = []
+    with Live(console=console, auto_refresh=False) as live:
 
         def draw(counts: Mapping[Kind, StageCount]) -> None:
-            latest[:] = [counts]
             live.update(table(counts, time.monotonic() - started), refresh=True)
 
-        try:
-            yield _spaced(draw, _REDRAW_EVERY_S)
-        finally:
-            if latest:
-                draw(latest[0])
+        yield from _paced(draw, _REDRAW_EVERY_S)
 
 
 def _lines(console: Console) -> Iterator[Progress]:
     started = time.monotonic()
-    latest: list[Mapping[Kind, StageCount]] = []
 
     def show(counts: Mapping[Kind, StageCount]) -> None:
         console.print(line(counts, time.monotonic() - started), highlight=False, soft_wrap=True)
 
-    spaced = _spaced(show, _LINE_EVERY_S)
-
-    def remember(counts: Mapping[Kind, StageCount]) -> None:
-        latest[:] = [counts]
-        spaced(counts)
-
-    try:
-        yield remember
-    finally:
-        if latest:
-            show(latest[0])
+    yield from _paced(show, _LINE_EVERY_S)
 
 
-def _spaced(show: Progress, seconds: float) -> Progress:
+def _paced(show: Progress, seconds: float) -> Iterator[Progress]:
+    """Show every so many seconds, and the latest counts once more at the end."""
+    latest: Mapping[Kind, StageCount] | None = None
     due = time.monotonic() + seconds
 
-    def maybe(counts: Mapping[Kind, StageCount]) -> None:
-        nonlocal due
+    def progress(counts: Mapping[Kind, StageCount]) -> None:
+        nonlocal latest, due
+        latest = counts
         if time.monotonic() >= due:
             show(counts)
             due = time.monotonic() + seconds
 
-    return maybe
+    try:
+        yield progress
+    finally:
+        if latest is not None:
+            show(latest)
 
 
 def line(counts: Mapping[Kind, StageCount], elapsed_s: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -143,6 +144,17 @@ def finished_items(folder: Path, header: Mapping[str, Any]) -> NDArray[np.bool_]
     lost = (state.item_status == Status.FAILED) & ~state.retryable
     done: NDArray[np.bool_] = lost | ((state.item_status == Status.SCORED) & judged.all(axis=0))
     return done
+
+
+def failure_reasons(folder: Path, most: int) -> list[tuple[str, int]]:
+    """The most frequent failures that a run recorded, as stage, kind and message, with counts."""
+    reasons = Counter(
+        f"{error['stage']}: {error['kind']}: {error['message']}"
+        for name in (ITEMS, SCORES)
+        for row in read_jsonl(folder / name)
+        if (error := row.get("error"))
+    )
+    return reasons.most_common(most)
 
 
 def _read_state(folder: Path, header: Mapping[str, Any]) -> _State:

@@ -83,6 +83,7 @@ def test_failures_end_with_code_1(examples: Path) -> None:
     Path("prompts.txt").write_text("a forbidden ball\na ball\n")
     done = run("--seeds", "1", code=1)
     assert "2 judgements failed" in done.stderr
+    assert "2 × generate: refusal: This generator refuses forbidden things." in done.stderr
 
 
 def test_a_yaml_file_says_the_same_as_flags(examples: Path) -> None:

@@ -93,7 +93,11 @@ def run(
         show_cells(outcome.cells, simulated=outcome.simulated)
         stdout().print(f"Written to {outcome.folder}", highlight=False, soft_wrap=True)
     if outcome.failures:
-        note(f"{outcome.failures} judgements failed; run the same command to retry what may work.")
+        from phybench.results import failure_reasons
+
+        note(f"{outcome.failures} judgements failed; run the same command to retry what may work:")
+        for reason, count in failure_reasons(outcome.folder, most=3):
+            note(f"  {count} × {reason}")
         raise typer.Exit(1)
 
 
