@@ -139,7 +139,7 @@ def clip_key(fingerprint: str, request: ClipRequest) -> str:
 
 
 def score_key(fingerprint: str, request: JudgeRequest) -> str:
-    """Content hash of a score; the generator's words on the clip count, as ``oracle`` reads them."""
+    """Content hash of a score; the clip's meta data count too, since ``oracle`` reads them."""
     clip = request.clip
     known = (clip.sha256, clip.source, canonical_json(dict(clip.meta)))
     return text_digest("score", fingerprint, *known, request.prompt, *request.rules)
@@ -151,9 +151,7 @@ def build_plan(config: RunConfig) -> Plan:
     Raises:
         ConfigError: If it cannot, with every problem that was found.
     """
-    refiners = _open_all("refiner", config.refiners)
-    generators = _open_all("generator", config.generators)
-    judges = _open_all("judge", config.judges)
+    refiners, generators, judges = _open_matrix(config)
     prompts = _prompts(config, generators)
     plan = Plan(prompts, config.seeds, config.seed, config.settings, refiners, generators, judges)
     problems = [
@@ -165,6 +163,24 @@ def build_plan(config: RunConfig) -> Plan:
     if problems:
         raise ConfigError("\n".join(problems))
     return plan
+
+
+def _open_matrix(config: RunConfig) -> list[tuple[Opened, ...]]:
+    """Open all plugins; what is wrong with any of them is said at once, not one by one."""
+    specs: dict[Kind, tuple[PluginSpec, ...]] = {
+        "refiner": config.refiners,
+        "generator": config.generators,
+        "judge": config.judges,
+    }
+    opened, problems = [], []
+    for kind, asked in specs.items():
+        try:
+            opened.append(_open_all(kind, asked))
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return opened
 
 
 def _open_all(kind: Kind, specs: Sequence[PluginSpec]) -> tuple[Opened, ...]:

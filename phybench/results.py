@@ -148,11 +148,12 @@ def finished_items(folder: Path, header: Mapping[str, Any]) -> NDArray[np.bool_]
 
 def failure_reasons(folder: Path, most: int) -> list[tuple[str, int]]:
     """The most frequent failures that a run recorded, as stage, kind and message, with counts."""
+    last: dict[tuple[int, str], Any] = {}
+    for name in (ITEMS, SCORES):
+        for row in read_jsonl(folder / name):
+            last[row["index"], row.get("judge", "")] = row.get("error")
     reasons = Counter(
-        f"{error['stage']}: {error['kind']}: {error['message']}"
-        for name in (ITEMS, SCORES)
-        for row in read_jsonl(folder / name)
-        if (error := row.get("error"))
+        f"{error['stage']}: {error['kind']}: {error['message']}" for error in last.values() if error
     )
     return reasons.most_common(most)
 
