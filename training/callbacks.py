@@ -1,0 +1,106 @@
+"""What watches over stage 2: the log that ``phybench gate`` reads, alarms, and the early stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from phybench.training.reward_log import append_rows, keep_rows
+from transformers import TrainerCallback
+
+from phybench.errors import ConfigError
+from phybench.gate.findings import Outcome
+from phybench.gate.training_log import check_log, read_log
+
+LOG = "log.jsonl"
+FLAT_GROUPS = 0.3
+"""Share of groups without any difference in reward from which most of the clips teach nothing."""
+
+
+class JsonlLog(TrainerCallback):  # type: ignore[misc]
+    """Writes what the trainer logs, one row per step, in the columns that the gate reads.
+
+    Args:
+        path: The file; a resumed run drops the rows that it will write again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Cut off what lies after the checkpoint that training continues from."""
+        if state.is_world_process_zero:
+            keep_rows(self._path, lambda row: row["step"] <= state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Append a row; values that are not there are left out."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        numbers = {
+            key: value
+            for key, value in logs.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+        append_rows(self._path, [{"step": state.global_step, **numbers}])
+
+
+class FlatGroupsAlarm(TrainerCallback):  # type: ignore[misc]
+    """Says when groups get equal rewards: their clips were paid for and teach nothing.
+
+    Args:
+        tell: Receives the message.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Look at TRL's own metric."""
+        share = (logs or {}).get("frac_reward_zero_std")
+        if isinstance(share, int | float) and share > FLAT_GROUPS:
+            self._tell(
+                f"step {state.global_step}: {share:.0%} of the groups have equal rewards "
+                f"(alarm above {FLAT_GROUPS:.0%}); their gradient is zero."
+            )
+
+
+class HackingStop(TrainerCallback):  # type: ignore[misc]
+    """Stops training when the log shows the signature of reward hacking.
+
+    The test is the gate's own: the reward rises while the hold-out judge lags behind, or while two
+    of length, KL and stillness move where they should not.
+
+    Args:
+        log: The file that :class:`JsonlLog` writes.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self.reason = ""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Check after each evaluation, which is when the hold-out judge has spoken."""
+        self.reason = hacking(self._log)
+        if self.reason:
+            control.should_training_stop = True
+            control.should_save = True
+
+
+def hacking(log: Path) -> str:
+    """What shows reward hacking in a log; empty if nothing does, or too little is logged yet."""
+    if not log.is_file():
+        return ""
+    try:
+        series = read_log(log)
+    except ConfigError:
+        return ""
+    for finding in check_log(series):
+        if finding.name == "reward hacking" and finding.outcome is Outcome.FAIL:
+            return finding.message
+    return ""

@@ -1,0 +1,128 @@
+"""Chain-of-thought triples from the simulated world: reasoning that follows from what happens.
+
+Each prompt is read as the world reads it, its scene is simulated lawfully, and the lines say what
+was measured there. Which outcomes the target prompt states is drawn at random from sentences that
+hold for every lawful scene of the family, some of them about nothing physical: stage 1 teaches the
+form, and it is left to stage 2 to find out which sentences help a generator.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from phybench.refiners.reasoning import ChainOfThought
+from phybench.training.cot import Triple, triple
+
+from phybench.contracts import Prompt
+from phybench.tabletop.chance import Chance
+from phybench.tabletop.families import FAMILIES, build_scene, draw_looks
+from phybench.tabletop.language import Understanding, understand
+from phybench.tabletop.simulate import Trajectory, simulate
+
+_MOST_SENTENCES = 3
+_SWAP_SHARE = 0.6
+"""Share of variants in which words of the prompt are swapped for made-up ones."""
+_SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "ar", "en"))
+_LETTERS = re.compile(r"[a-z]{3,}")
+_STILL = 4.0
+"""Units per second below which a thing looks at rest (a clip is 64 units wide)."""
+
+
+def tabletop_triples(prompts: Sequence[Prompt], variants: int, seed: int) -> list[Triple]:
+    """Triples for the prompts that the world understands.
+
+    Args:
+        prompts: Training prompts.
+        variants: Triples per prompt. From the second on, some have words swapped for made-up ones,
+            so that a model learns to copy the user's words and not only the set's few nouns.
+        seed: Of every draw.
+    """
+    made = []
+    for prompt in prompts:
+        read = understand(prompt.text)
+        if read.family in FAMILIES:
+            for variant in range(variants):
+                chance = Chance(seed * 1_000_003 + variant)
+                made.append(_triple(prompt, read, chance, seed, swaps=variant > 0))
+    return made
+
+
+def _triple(
+    prompt: Prompt, read: Understanding, chance: Chance, seed: int, *, swaps: bool
+) -> Triple:
+    facts = _physics()["families"][read.family]
+    text = prompt.text
+    if swaps and chance.uniform(f"{prompt.id}/swap") < _SWAP_SHARE:
+        text = _swapped(text, chance, prompt.id)
+    chain = ChainOfThought(
+        law=facts["law"],
+        motion=_motion(read.family, read.outcome, seed),
+        forces=facts["forces"],
+        materials=_materials(read),
+        environment=facts["environment"],
+        prompt=" ".join([text.rstrip(), *_sentences(read.family, chance, prompt.id)]),
+    )
+    return triple(text, chain, "tabletop")
+
+
+@cache
+def _physics() -> Mapping[str, Any]:
+    text = resources.files("phybench.training").joinpath("tabletop_physics.json").read_text("utf-8")
+    data: Mapping[str, Any] = json.loads(text)
+    return data
+
+
+def sentences(family: str) -> tuple[str, ...]:
+    """The sentences that a target prompt of a family may state."""
+    return (*_physics()["families"][family]["outcomes"], *_physics()["any"])
+
+
+def _sentences(family: str, chance: Chance, name: str) -> list[str]:
+    count = 1 + int(chance.uniform(f"{name}/count") * _MOST_SENTENCES)
+    pool = sorted(sentences(family), key=lambda text: chance.uniform(f"{name}/{text}"))
+    return pool[:count]
+
+
+@cache
+def _motion(family: str, outcome: str, seed: int) -> str:
+    """What the lawful simulation of the event does, in words."""
+    looks = draw_looks(family, Chance(seed))
+    done = simulate(build_scene(family, looks, seed, outcome=outcome))
+    if done.pour is not None:
+        return "the liquid runs from the upper vessel into the lower one"
+    return _described(done)
+
+
+def _described(done: Trajectory) -> str:
+    import numpy as np
+
+    track = max(done.tracks, key=lambda one: float(np.ptp(one.x) + np.ptp(one.y)))
+    fall = float(track.y[0] - track.y.min())
+    speed = np.hypot(track.vx, track.vy)
+    how = "falls" if fall > float(np.ptp(track.x)) else "moves along"
+    peak = float(done.times[int(speed.argmax())])
+    end = "at rest" if float(speed[-1]) < _STILL else "still moving"
+    return f"it {how}, fastest at {peak:.1f} s, {end} after {float(done.times[-1]):.1f} s"
+
+
+def _materials(read: Understanding) -> str:
+    if read.family == "pour":
+        return "a liquid in firm vessels"
+    return "solid things that keep their form"
+
+
+def _swapped(text: str, chance: Chance, name: str) -> str:
+    """The text with one to three of its words replaced by made-up ones."""
+    places = [match.span() for match in _LETTERS.finditer(text)]
+    places.sort(key=lambda span: chance.uniform(f"{name}/place/{span[0]}"))
+    chosen = places[: 1 + int(chance.uniform(f"{name}/swaps") * 3)]
+    for start, end in sorted(chosen, reverse=True):
+        syllables = 1 + int(chance.uniform(f"{name}/length/{start}") * 3)
+        word = "".join(chance.choice(f"{name}/{start}/{at}", _SYLLABLES) for at in range(syllables))
+        text = text[:start] + word + text[end:]
+    return text

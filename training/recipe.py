@@ -1,0 +1,367 @@
+"""Recipes: everything that decides a training run, in one validated YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from phybench.errors import ConfigError
+from phybench.registry import unknown
+
+ScheduleName = Literal["exponential", "linear", "cosine", "step", "static", "sa-only", "pc-only"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Scratch(_Part):
+    """A small language model that is made from nothing, tokenizer included.
+
+    Args:
+        vocabulary: Tokens of the byte-level BPE that is learnt from the training texts.
+        hidden: Width.
+        layers: Depth.
+        heads: Attention heads.
+        context: Longest conversation in tokens, reply included.
+    """
+
+    vocabulary: int = Field(ge=300)
+    hidden: int = Field(ge=16)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    context: int = Field(ge=64)
+
+
+class Model(_Part):
+    """Where training begins.
+
+    Args:
+        path: Folder or hub id of an instruction-tuned language model; empty with ``scratch``.
+        revision: Commit of the hub id.
+        dtype: Precision of the weights on a GPU; a CPU always takes float32. AdamW's small steps
+            are lost in bfloat16 weights, so all-weights training wants float32 (it computes in
+            bfloat16 all the same) and an adapter, which stays in float32, can do with bfloat16.
+        scratch: Make a new model instead.
+    """
+
+    path: str = ""
+    revision: str = ""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    scratch: Scratch | None = None
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Model:
+        if bool(self.path) == (self.scratch is not None):
+            raise ValueError("expected either `path` or `scratch`")
+        return self
+
+
+class Data(_Part):
+    """The chain-of-thought data of stage 1.
+
+    Args:
+        source: ``tabletop`` (made from the simulated world), ``jsonl`` (finished triples),
+            ``phygenbench`` (``explicit_prompts.json`` of PhyGenBench, with reasoning by a teacher)
+            or ``teacher`` (reasoning and prompts by a teacher).
+        path: The file of ``jsonl`` or ``phygenbench``.
+        teacher: SPEC of the refiner that writes the reasoning.
+        prompts: Prompt set of ``tabletop`` and ``teacher``.
+        limit: Only the first rows.
+        variants: Triples per prompt of ``tabletop``.
+        max_words: Longest target prompt.
+        decontaminate: Prompt sets that no training prompt may repeat.
+        ngram: Words in a row that count as repeated.
+    """
+
+    source: Literal["tabletop", "jsonl", "phygenbench", "teacher"]
+    path: str = ""
+    teacher: str = ""
+    prompts: str = "tabletop-train"
+    limit: int | None = Field(default=None, ge=1)
+    variants: int = Field(default=1, ge=1)
+    max_words: int = Field(default=150, ge=8)
+    decontaminate: tuple[str, ...] = ("tabletop-test",)
+    ngram: int = Field(default=8, ge=3)
+
+
+class Lora(_Part):
+    """A low-rank adapter, trained instead of all weights and merged at the end.
+
+    Args:
+        rank: Rank of the update.
+        alpha: Scale of the update.
+        dropout: Dropout on the adapter's input.
+        modules: Layers that get one.
+    """
+
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    modules: str | tuple[str, ...] = "all-linear"
+
+
+class Sft(_Part):
+    """Stage 1.
+
+    Args:
+        epochs: Passes over the data.
+        batch: Samples per optimiser step, all devices together.
+        micro_batch: Samples per device and forward pass.
+        learning_rate: Peak learning rate.
+        scheduler: Learning-rate schedule by its name in transformers.
+        warmup: Share of the steps in which the learning rate rises.
+        weight_decay: AdamW's.
+        max_length: Longest sample in tokens; a longer one stops the run before it starts.
+        lora: Train an adapter; ``None`` trains all weights.
+        save_every: Steps between checkpoints.
+    """
+
+    epochs: float = Field(gt=0)
+    batch: int = Field(ge=1)
+    micro_batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    scheduler: str = "cosine"
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(ge=32)
+    lora: Lora | None = None
+    save_every: int = Field(ge=1)
+
+
+class Video(_Part):
+    """Wishes for every clip; ``None`` is the generator's native value."""
+
+    frames: int | None = Field(default=None, ge=1)
+    fps: float | None = Field(default=None, gt=0)
+    width: int | None = Field(default=None, ge=2)
+    height: int | None = Field(default=None, ge=2)
+
+
+class Reward(_Part):
+    """What a rewritten prompt is worth.
+
+    Args:
+        generator: SPEC of the generator.
+        judge: SPEC of the judge that is trained on.
+        holdout: SPEC of a judge that is only looked at; empty for none.
+        schedule: How the weight of semantic adherence falls.
+        alpha: The schedule's rate.
+        unreadable: Reward of a reply that is not in the format; the scale is 0..1.
+        clip_seed: ``shared``: all replies to a prompt get the same noise; ``own``: each its own.
+        video: Wishes for every clip.
+        executor: Who calls generator and judges.
+        workers: Worker processes per plugin (executor ``local``).
+        timeout_s: Longest wait for one sample from request to score.
+        failure_limit: Share of a rollout's samples that may fail before training stops.
+        override_licence: Train although a licence forbids it: your responsibility.
+    """
+
+    generator: str
+    judge: str
+    holdout: str = ""
+    schedule: ScheduleName = "exponential"
+    alpha: float = Field(gt=0)
+    unreadable: float = Field(default=0.0, ge=0, le=1)
+    clip_seed: Literal["shared", "own"] = "shared"
+    video: Video = Video()
+    executor: str = "local"
+    workers: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(gt=0)
+    failure_limit: float = Field(default=0.2, ge=0, le=1)
+    override_licence: bool = False
+
+
+class Vllm(_Part):
+    """Rollouts with vLLM.
+
+    Args:
+        mode: ``colocate`` in the trainer's process, ``server`` on GPUs of its own.
+        memory: Share of a GPU that ``colocate`` may take.
+        base_url: Address of the server.
+    """
+
+    mode: Literal["colocate", "server"]
+    memory: float = Field(default=0.3, gt=0, le=1)
+    base_url: str = ""
+
+
+class Grpo(_Part):
+    """Stage 2.
+
+    Args:
+        prompts: Prompt set that replies are sampled for.
+        limit: Only its first prompts.
+        eval_prompts: Prompt set of the evaluations.
+        eval_limit: Only its first prompts.
+        steps: Optimiser steps T.
+        prompts_per_step: Prompts per rollout.
+        group: Replies per prompt, G.
+        micro_batch: Replies per device and forward pass.
+        iterations: Optimiser steps per rollout, μ; clipping acts only above 1.
+        learning_rate: Peak learning rate.
+        scheduler: Learning-rate schedule by its name in transformers.
+        warmup: Share of the steps in which the learning rate rises.
+        clip: ε of the clipped ratio.
+        beta: Weight of the KL divergence to the model that stage 2 starts from.
+        advantage: ``mean`` is r − mean(r) of the group; ``normalised`` also divides by its spread.
+        loss: TRL's loss type; ``grpo`` averages over each reply's tokens, then over replies.
+        temperature: Of sampling.
+        top_p: Of sampling.
+        max_new_tokens: Longest reply.
+        lora: Train an adapter; ``None`` trains all weights.
+        vllm: Sample with vLLM; ``None`` samples with transformers.
+        save_every: Steps between checkpoints, a multiple of ``iterations``.
+        eval_every: Steps between evaluations.
+        stop_on_hacking: Stop when the log shows the signature of reward hacking.
+        ddp_timeout_s: How long ranks wait for each other; rewards are slow.
+    """
+
+    prompts: str
+    limit: int | None = Field(default=None, ge=1)
+    eval_prompts: str
+    eval_limit: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    prompts_per_step: int = Field(ge=1)
+    group: int = Field(ge=2)
+    micro_batch: int = Field(ge=1)
+    iterations: int = Field(default=1, ge=1)
+    learning_rate: float = Field(gt=0)
+    scheduler: str = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    clip: float = Field(gt=0)
+    beta: float = Field(ge=0)
+    advantage: Literal["mean", "normalised"] = "mean"
+    loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = "grpo"
+    temperature: float = Field(gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_new_tokens: int = Field(ge=8)
+    lora: Lora | None = None
+    vllm: Vllm | None = None
+    save_every: int = Field(ge=1)
+    eval_every: int = Field(ge=1)
+    stop_on_hacking: bool = True
+    ddp_timeout_s: int = Field(ge=1800)
+
+    @model_validator(mode="after")
+    def _generation_boundaries(self) -> Grpo:
+        if self.save_every % self.iterations:
+            raise ValueError(
+                f"expected `save_every` to be a multiple of `iterations` = {self.iterations}: a "
+                "checkpoint between two rollouts cannot be resumed with the same samples"
+            )
+        return self
+
+
+class Recipe(_Part):
+    """One training run, both stages.
+
+    Args:
+        size: Names the checkpoint ``phyprompt-SIZE``.
+        seed: Of data order, sampling, initial weights and clips.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        system_prompt: What the model is told: a bundled prompt's name, or the text itself.
+        output: Folder of the checkpoints.
+        sft_checkpoint: Stage 1's checkpoint, if it lies elsewhere; several stages 2 can share one.
+        report_to: Trackers by their name in transformers (``tensorboard``, ``wandb``, ``trackio``).
+        gradient_checkpointing: Recompute activations to save memory.
+        model: Where training begins.
+        data: Stage 1's data.
+        sft: Stage 1.
+        reward: Stage 2's reward.
+        grpo: Stage 2.
+    """
+
+    size: str = Field(pattern=r"^[a-z0-9.\-]+$")
+    seed: int = Field(default=0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    system_prompt: str = "phyprompt-v1"
+    output: str = "checkpoints"
+    sft_checkpoint: str = ""
+    report_to: tuple[str, ...] = ()
+    gradient_checkpointing: bool = False
+    model: Model
+    data: Data
+    sft: Sft
+    reward: Reward
+    grpo: Grpo
+
+    @property
+    def final(self) -> Path:
+        """Folder of the finished checkpoint."""
+        return Path(self.output) / f"phyprompt-{self.size}"
+
+    @property
+    def start(self) -> Path:
+        """Folder of stage 1's checkpoint, where stage 2 starts."""
+        if self.sft_checkpoint:
+            return Path(self.sft_checkpoint).expanduser()
+        return Path(self.output) / f"phyprompt-{self.size}-sft"
+
+    @property
+    def instructions(self) -> str:
+        """The system prompt's text."""
+        bundled = files("phybench.refiners") / "system_prompts" / f"{self.system_prompt}.md"
+        if "/" not in self.system_prompt and bundled.is_file():
+            return bundled.read_text("utf-8").strip()
+        return self.system_prompt
+
+
+def bundled() -> dict[str, Path]:
+    """The bundled recipes by name."""
+    folder = Path(str(files("phybench.training"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: A bundled recipe's name, or a YAML file.
+        changes: ``key=value`` each; the key is a path such as ``grpo.steps``, the value YAML.
+
+    Raises:
+        ConfigError: If there is no such recipe, a key is unknown or a value is invalid.
+    """
+    import yaml
+
+    known = bundled()
+    path = Path(name) if name.endswith((".yaml", ".yml")) else known.get(name)
+    if path is None:
+        raise ConfigError(unknown("recipe", name, known))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for change in changes:
+            _set(data, change)
+        return Recipe.model_validate(data)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"Cannot read recipe {name!r}: {error}.") from error
+    except ValidationError as error:
+        raise ConfigError(_problem(name, error)) from error
+
+
+def _set(data: Any, change: str) -> None:
+    import yaml
+
+    key, equals, value = change.partition("=")
+    *parents, last = key.strip().split(".")
+    if not equals or not last:
+        raise ConfigError(f"Expected `--set key=value`, but got {change!r}.")
+    for parent in parents:
+        if isinstance(data, dict) and data.get(parent) is None:
+            data[parent] = {}
+        data = data[parent] if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        raise ConfigError(f"Expected `--set` to name a key of the recipe, but got {key!r}.")
+    data[last] = yaml.safe_load(value)
+
+
+def _problem(name: str, error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    shown = "" if isinstance(first["input"], Mapping) else f" (got {first['input']!r})"
+    return f"Expected `{where}` of recipe {name!r} to be valid: {first['msg']}{shown}."

@@ -1,0 +1,151 @@
+"""Stage 1: supervised fine-tuning on chain-of-thought triples with TRL's ``SFTTrainer``.
+
+The loss covers the reply alone (reasoning and prompt), as in the paper; no sample is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phybench.refiners.checkpoints import find_model
+from phybench.refiners.phyprompt import training_messages
+from phybench.training.cot import Triple, write_data
+from phybench.training.dataset import prepare
+from phybench.training.recipe import Recipe
+from phybench.training.scratch import build_scratch
+from phybench.training.setup import (
+    accumulation,
+    check_installed,
+    claim,
+    dtype_of,
+    last_checkpoint,
+    lora_config,
+    precision,
+    save_checkpoint,
+)
+
+from phybench.cache import Cache, default_folder
+from phybench.errors import ConfigError
+
+
+def train_sft(recipe: Recipe) -> Path:
+    """Do stage 1, or the rest of it.
+
+    Returns:
+        Folder of the checkpoint, an adapter merged into it.
+
+    Raises:
+        ConfigError: If the data or the model cannot be used; before any training.
+        MissingExtraError: If the extra ``train`` is not installed.
+    """
+    check_installed()
+    from trl import SFTTrainer
+
+    work = claim(recipe.start, "sft", recipe)
+    with Cache(default_folder()) as cache:
+        data = prepare(recipe, cache)
+    write_data(work, data.samples, data.facts)
+    model, tokenizer = _start(recipe, data.samples, work)
+    check_lengths(data.samples, tokenizer, recipe)
+    trainer = SFTTrainer(
+        model=model,
+        args=_arguments(recipe, work),
+        train_dataset=sft_dataset(data.samples, recipe.instructions),
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe.sft.lora),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(work))
+    trainer.save_state()
+    if trainer.accelerator.is_main_process:
+        save_checkpoint(trainer, tokenizer, recipe.start, recipe, "sft")
+    trainer.accelerator.wait_for_everyone()
+    return recipe.start
+
+
+def sft_dataset(samples: Sequence[Triple], instructions: str) -> Any:
+    """The triples as TRL's prompt-completion conversations, on whose completion the loss lies."""
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": training_messages(sample.prompt, instructions),
+                "completion": [{"role": "assistant", "content": sample.reply}],
+            }
+            for sample in samples
+        ]
+    )
+
+
+def check_lengths(samples: Sequence[Triple], tokenizer: Any, recipe: Recipe) -> None:
+    """Refuse data that the trainer would cut silently, or replies longer than inference allows.
+
+    Raises:
+        ConfigError: Naming the longest sample.
+    """
+    whole, reply = 0, 0
+    for sample in samples:
+        turns = training_messages(sample.prompt, recipe.instructions)
+        turns.append({"role": "assistant", "content": sample.reply})
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        whole = max(whole, len(tokenizer(text, add_special_tokens=False)["input_ids"]))
+        reply = max(reply, 1 + len(tokenizer(sample.reply, add_special_tokens=False)["input_ids"]))
+    if whole > recipe.sft.max_length:
+        raise ConfigError(
+            f"Expected `sft.max_length` ≥ {whole}, the longest sample in tokens, but got "
+            f"{recipe.sft.max_length}: longer samples would be cut."
+        )
+    if reply > recipe.grpo.max_new_tokens:
+        raise ConfigError(
+            f"Expected `grpo.max_new_tokens` ≥ {reply}, the longest reply in tokens, but got "
+            f"{recipe.grpo.max_new_tokens}: the model would learn replies that are cut later."
+        )
+
+
+def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> tuple[Any, Any]:
+    """Model and tokenizer that training begins from; nothing is fetched from a network."""
+    import torch
+    from accelerate import PartialState
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    shape = recipe.model.scratch
+    if shape is None:
+        folder = find_model(recipe.model.path, recipe.model.revision).path
+    else:
+        folder = work / "base"
+        texts = [text for sample in samples for text in (sample.prompt, sample.reply)]
+        with PartialState().main_process_first():
+            if not (folder / "tokenizer.json").is_file():
+                build_scratch(shape, [*texts, recipe.instructions], recipe.seed, folder)
+    dtype = getattr(torch, dtype_of(recipe))
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    return model, tokenizer
+
+
+def _arguments(recipe: Recipe, work: Path) -> Any:
+    from trl import SFTConfig
+
+    sft = recipe.sft
+    return SFTConfig(
+        output_dir=str(work),
+        seed=recipe.seed,
+        num_train_epochs=sft.epochs,
+        per_device_train_batch_size=sft.micro_batch,
+        gradient_accumulation_steps=accumulation(sft.batch, sft.micro_batch, "`sft.batch`"),
+        learning_rate=sft.learning_rate,
+        lr_scheduler_type=sft.scheduler,
+        warmup_steps=sft.warmup,
+        weight_decay=sft.weight_decay,
+        max_length=sft.max_length,
+        packing=False,
+        completion_only_loss=True,
+        save_steps=sft.save_every,
+        save_total_limit=2,
+        logging_steps=10,
+        disable_tqdm=True,
+        report_to=list(recipe.report_to),
+        **precision(recipe),
+    )
