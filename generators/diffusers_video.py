@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from phybench.generators.checkpoint_files import folder_digest
 from phybench.generators.device import accelerator, resolve_device
@@ -34,12 +34,19 @@ from phybench.generators.model_card import ModelCard, Precision, load_card
 from phybench.generators.pipeline_traits import library_texts
 from phybench.generators.pixels import to_frames
 from phybench.generators.prompt_tokens import count_prompt_tokens
-from phybench.generators.video_settings import Video, resolve_video
-from phybench.generators.video_settings import over_budget as over_budget_failure
+from phybench.generators.video_settings import (
+    Video,
+    over_budget_failure,
+    over_budget_texts,
+    resolve_video,
+)
 from pydantic import Field
 
 from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 from phybench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from phybench.plan import Plan
 
 _Size = Annotated[int, Field(ge=2)]
 
@@ -170,6 +177,17 @@ class DiffusersVideo:
         prompts = [self._template.replace("{prompt}", text) for text in texts]
         call = {**library_texts(self._card.pipeline), **self._call}
         return count_prompt_tokens(self._traits.text, self._load_tokenizer(), prompts, call)
+
+    def check(self, plan: Plan) -> list[str]:
+        """Video settings and known texts of a plan that would fail."""
+        try:
+            self._video(plan.settings)
+        except ConfigError as error:
+            return [str(error)]
+        if self._over_budget == "truncate" or not self._card.budget:
+            return []
+        texts = sorted({request.text for request in plan.known_requests()})
+        return over_budget_texts(self._name, self.count_tokens(texts), self._card.budget)
 
     def generate(self, requests: Sequence[ClipRequest]) -> list[Frames | Failure]:
         """Make one clip per request; a request that cannot be met gives a failure."""

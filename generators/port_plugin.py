@@ -5,15 +5,24 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.generators.checkpoint_files import MissingFile
 from phybench.generators.clip_text import CONTEXT
 from phybench.generators.model_card import Precision
-from phybench.generators.video_settings import Video, over_budget, playback_only, resolve_video
+from phybench.generators.video_settings import (
+    Video,
+    over_budget_failure,
+    over_budget_texts,
+    playback_only,
+    resolve_video,
+)
 
 from phybench.contracts import ClipRequest, Failure, Frames
 from phybench.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from phybench.plan import Plan
 
 OverBudget = Literal["error", "truncate"]
 Dtype = Literal["card"] | Precision
@@ -57,6 +66,24 @@ def check_playback(name: str, native: Video, video: Video) -> None:
             raise ConfigError(f"Expected `{side}` of `{name}` to be even, but got {value}.")
 
 
+def check_plan(
+    name: str,
+    plan: Plan,
+    native: Video,
+    policy: OverBudget,
+    count_tokens: Callable[[Sequence[str]], Sequence[int]],
+) -> list[str]:
+    """Video settings and known texts of a plan that would fail."""
+    try:
+        check_playback(name, native, resolve_video(plan.settings, native))
+    except ConfigError as error:
+        return [str(error)]
+    if policy == "truncate":
+        return []
+    texts = sorted({request.text for request in plan.known_requests()})
+    return over_budget_texts(name, count_tokens(texts), CONTEXT)
+
+
 def generate_each(
     name: str,
     requests: Sequence[ClipRequest],
@@ -83,7 +110,7 @@ def generate_each(
 
     def one(request: ClipRequest, count: int) -> Frames | Failure:
         if policy == "error" and count > CONTEXT:
-            return over_budget(name, count, CONTEXT)
+            return over_budget_failure(name, count, CONTEXT)
         video = resolve_video(request.settings, native)
         try:
             check_playback(name, native, video)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phybench.contracts import Failure, VideoSettings
@@ -31,13 +32,24 @@ def resolve_video(asked: VideoSettings, native: Video) -> Video:
     )
 
 
-def over_budget(name: str, tokens: int, budget: int) -> Failure:
+def over_budget_failure(name: str, tokens: int, budget: int) -> Failure:
     """The refusal of a prompt that the text encoder would cut."""
     return Failure(
         "over_budget",
         f"Expected a prompt of at most {budget} tokens for `{name}`, but got {tokens}. Shorten it, "
         "or set `over_budget=truncate` to let the model see its beginning only.",
     )
+
+
+def over_budget_texts(name: str, counts: Sequence[int], budget: int | None) -> list[str]:
+    """The problem of a plan whose known texts the text encoder would cut, if there is one."""
+    above = sum(count > budget for count in counts) if budget else 0
+    if not above:
+        return []
+    return [
+        f"{above} of {len(counts)} texts are longer than the {budget} tokens that `{name}` reads. "
+        "Shorten them, or set `over_budget=truncate` to let the model see their beginning only."
+    ]
 
 
 def playback_only(name: str, native: float, asked: float) -> str:

@@ -21,6 +21,7 @@ from phybench.generators.port_plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
+    check_plan,
     check_playback,
     generate_each,
     library_versions,
@@ -34,6 +35,8 @@ from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 if TYPE_CHECKING:
     from phybench.generators.lavie.model import LaVieNetworks
+
+    from phybench.plan import Plan
 
 _NAME = "lavie"
 _WEIGHTS = MissingFile("lavie_base.pt", 3.64)
@@ -149,6 +152,10 @@ class LaVie:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """CLIP tokens of each text, start and end mark included."""
         return [len(self._ids(text)) for text in texts]
+
+    def check(self, plan: Plan) -> list[str]:
+        """Video settings and known texts of a plan that would fail."""
+        return check_plan(_NAME, plan, self._native, self._over_budget, self.count_tokens)
 
     def generate(self, requests: Sequence[ClipRequest]) -> list[Frames | Failure]:
         """Make one clip per request; a request that cannot be met gives a failure."""

@@ -19,6 +19,7 @@ from phybench.generators.port_plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
+    check_plan,
     check_playback,
     generate_each,
     library_versions,
@@ -33,6 +34,8 @@ from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 if TYPE_CHECKING:
     import torch
     from phybench.generators.videocrafter2.model import VideoCrafter2Networks
+
+    from phybench.plan import Plan
 
 _NAME = "videocrafter2"
 _PADDING = 0
@@ -141,6 +144,10 @@ class VideoCrafter2:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """CLIP tokens of each text, start and end mark included."""
         return [len(self._ids(text)) for text in texts]
+
+    def check(self, plan: Plan) -> list[str]:
+        """Video settings and known texts of a plan that would fail."""
+        return check_plan(_NAME, plan, self._native, self._over_budget, self.count_tokens)
 
     def generate(self, requests: Sequence[ClipRequest]) -> list[Frames | Failure]:
         """Make one clip per request; a request that cannot be met gives a failure."""

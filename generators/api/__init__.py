@@ -1,0 +1,1 @@
+"""Generators behind hosted services that are paid by the clip."""
