@@ -146,6 +146,13 @@ def test_a_missing_baseline_names_what_there_is(tmp_path: Path) -> None:
         pair_runs([run], "gpt-4o")
 
 
+def test_a_lone_baseline_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    good = np.full((5, 1), 5.0)
+    run = load_run(make_run(tmp_path / "run", {("identity", "tabletop"): (good, good)}))
+    with pytest.raises(ConfigError, match="it is the only one"):
+        pair_runs([run])
+
+
 def test_failures_are_left_out_and_counted(tmp_path: Path) -> None:
     arm, baseline = scores(10, 5, 10, 10)
     good = np.full_like(arm, 5)

@@ -187,6 +187,8 @@ def _nothing(sides: Sequence[Side], baseline: str, refused: Sequence[str]) -> st
         return "\n".join(refused)
     refiners = sorted({side.cell.refiner for side in sides})
     arms = sorted({f"{side.cell.refiner}/{side.cell.generator}" for side in sides})
+    if refiners == [baseline] or arms == [baseline]:
+        return f"There is no arm to compare with the baseline `{baseline}`: it is the only one."
     return (
         f"Expected an arm to compare with the baseline `{baseline}`, but the runs have only the "
         f"arms {', '.join(arms)}. Name another baseline: --baseline {refiners[0]}, or an arm: "

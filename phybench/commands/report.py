@@ -1,0 +1,30 @@
+"""``phybench report``: one offline page per run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from phybench.commands.console import note
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The page (default: RUN/report.html).")
+    ] = None,
+    clips: Annotated[
+        Literal["beside", "embed", "none"],
+        typer.Option(help="Clips in a folder beside the page, inside it, or left out."),
+    ] = "beside",
+    baseline: Annotated[str, typer.Option(help="What the arms are compared with.")] = "identity",
+) -> None:
+    """Write a browsable HTML page of a run; it needs no network."""
+    from phybench.report.page import write_report
+    from phybench.results import load_run
+
+    target = output or run / "report.html"
+    write_report(load_run(run), target, clips=clips, baseline=baseline)
+    note(f"Written: {target}")
