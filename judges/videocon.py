@@ -134,7 +134,8 @@ class VideoCon:
     def _usable(self, loaded: Loaded, cuts: Sequence[Cut]) -> bool:
         from phybench.judges.mplug_owl.tokens import MEDIA
 
-        whole_video = all(cut.ids.count(MEDIA) == loaded.model.config.media_tokens for cut in cuts)
+        places = loaded.model.config.media_tokens
+        whole_video = all(cut.ids.count(MEDIA) == places and cut.ids[-1] != MEDIA for cut in cuts)
         return whole_video and (self._reading == "faithful" or not any(cut.cut for cut in cuts))
 
     def _yes(

@@ -87,7 +87,7 @@ class VideoPhy2:
         batch: Annotated[int, Field(ge=1)] = 4,
     ) -> None:
         place = resolve_device(device)
-        self._settings = Settings(
+        self.settings = Settings(
             files=find_files(model, PUBLISHED),
             device=place,
             dtype=resolve_dtype(dtype, place),
@@ -95,7 +95,7 @@ class VideoPhy2:
             compiled=compiled,
             batch=batch,
         )
-        self._settings.check("videophy2")
+        self.settings.check("videophy2")
         self._reading: Reading = reading
         default = _FAITHFUL_TOKENS if reading == "faithful" else _STRICT_TOKENS
         self._max_new_tokens = max_new_tokens or default
@@ -105,20 +105,20 @@ class VideoPhy2:
     def _describe(self) -> PluginInfo:
         return PluginInfo(
             name="videophy2",
-            revision=self._settings.files.revision,
+            revision=self.settings.files.revision,
             licence=PUBLISHED.licence,
             fingerprint={
-                **self._settings.fingerprint(),
+                **self.settings.fingerprint(),
                 "reading": self._reading,
                 "reader": readings.VERSION,
                 "max_new_tokens": self._max_new_tokens,
                 "prompts": [_HEAD, _SA, _PC, _RULE],
             },
             # Several forward passes a call, so that decoding overlaps with them.
-            max_batch=4 * self._settings.batch,
+            max_batch=4 * self.settings.batch,
             scale=ORIGINAL if self._reading == "faithful" else LIKERT,
             extra="local",
-            gpu_gib=self._settings.gpu_gib,
+            gpu_gib=self.settings.gpu_gib,
         )
 
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
@@ -130,14 +130,14 @@ class VideoPhy2:
         from phybench.judges.mplug_owl.engine import Engine, load
 
         if self._engine is None:
-            self._engine = Engine(load(self._settings), self._settings.batch)
+            self._engine = Engine(load(self.settings), self.settings.batch)
         return self._engine.score(requests, self._answer)
 
     def _answer(
         self, loaded: Loaded, media: Tensor, requests: Sequence[JudgeRequest]
     ) -> Sequence[Score | Failure]:
         prompts = [
-            [loaded.tokenizer.encode_turns_whole(text) for text in _prompts(request)]
+            [loaded.tokenizer.encode_turns_whole(text) for text in prompts_of(request)]
             for request in requests
         ]
         room = loaded.model.config.text_config.max_position_embeddings - self._max_new_tokens - 1
@@ -167,7 +167,7 @@ class VideoPhy2:
         return [[next(replies) for _ in clip] for clip in prompts]
 
 
-def _prompts(request: JudgeRequest) -> list[str]:
+def prompts_of(request: JudgeRequest) -> list[str]:
     """SA, PC and the rules, in this order; all begin alike."""
     questions = [_SA.replace("{caption}", request.prompt), _PC]
     questions += [_RULE.replace("{rule}", rule) for rule in request.rules]

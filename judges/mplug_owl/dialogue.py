@@ -1,8 +1,7 @@
-"""Asking a clip several questions at once: shared prefix, padded questions, greedy answers.
+"""Asking a clip several questions at once: shared prefix, packed questions, greedy answers.
 
 All questions of a clip begin with the same words and the video. Their keys and values are computed
-once per clip and reused; the questions are padded on the left *between* that prefix and themselves
-and masked, so that every row ends at the same place and no row sees another's padding.
+once per clip and reused, and no question's result depends on what else is asked.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from phybench.judges.mplug_owl.model import OwlModel
+from phybench.judges.mplug_owl.packing import pack, unpack_cache
 from phybench.judges.mplug_owl.tokens import MEDIA
 from torch import Tensor
 from transformers import DynamicCache
@@ -27,14 +27,12 @@ class Asked:
     Args:
         cache: Keys and values of prefix, question and the space tried after it.
         mask: Shape (R, cache length): what a row may see.
-        lengths: Shape (R,): tokens of the whole prompt, without padding.
         now: Shape (R, vocabulary), float32: scores of the next token.
         after_space: Likewise, had the next token been the bare space piece.
     """
 
     cache: DynamicCache
     mask: Tensor
-    lengths: Tensor
     now: Tensor
     after_space: Tensor
 
@@ -77,17 +75,17 @@ class Dialogue:
             media: Embeddings of the clips, shape (C, media tokens, width).
             questions: For each clip the ids of its prompts, with the video's places.
         """
-        prefix, suffixes = _split([ids for clip in questions for ids in clip])
+        prefix, rests = _split(questions)
         cache = self._read_prefix(prefix, media)
-        clip_of_row = [clip for clip, asked in enumerate(questions) for _ in asked]
-        rows = torch.tensor(clip_of_row, device=media.device)
-        cache.batch_select_indices(rows)
-        ids, mask = _pad_left([[*suffix, self._space] for suffix in suffixes], media.device)
-        mask = torch.cat([mask.new_ones(len(mask), len(prefix)), mask], dim=1)
-        positions = (mask.cumsum(1) - 1)[:, len(prefix) :].clamp_min(0)
-        hidden = self._forward(self._model.embed(ids), mask, positions, cache)
-        now, after = self._model.language.lm_head(hidden[:, -2:]).float().unbind(1)
-        return Asked(cache, mask, mask.sum(1) - 1, now, after)
+        tried = [[[*rest, self._space] for rest in clip] for clip in rests]
+        packed = pack(tried, len(prefix), media.device)
+        hidden = self._forward(
+            self._model.embed(packed.ids), packed.visible, packed.positions, cache
+        )
+        ends = torch.stack([packed.ends - 1, packed.ends], dim=1)
+        last = hidden[packed.clips[:, None], ends]
+        now, after = self._model.language.lm_head(last).float().unbind(1)
+        return Asked(unpack_cache(cache, packed), packed.mask, now, after)
 
     def probabilities(self, asked: Asked, row: int, choices: Choices) -> dict[str, float]:
         """How likely a reply begins with each choice, over both ways to write it."""
@@ -189,18 +187,16 @@ class _Rows:
         return self._ids[row][-1] == self._eos or len(self._ids[row]) >= self._limit
 
 
-def _split(prompts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
-    """The prefix that all prompts share, up to the end of the video, and the rest of each."""
-    first = list(prompts[0])
-    end = len(first) - first[::-1].index(MEDIA)
-    prefix = first[:end]
-    if any(list(ids[:end]) != prefix for ids in prompts):
-        raise ValueError("Expected all prompts to share the text before the video.")
-    return prefix, [list(ids[end:]) for ids in prompts]
-
-
-def _pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    width = max(len(row) for row in rows)
-    ids = [[*[0] * (width - len(row)), *row] for row in rows]
-    mask = [[*[0] * (width - len(row)), *[1] * len(row)] for row in rows]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+def _split(
+    questions: Sequence[Sequence[Sequence[int]]],
+) -> tuple[list[int], list[list[list[int]]]]:
+    """The prefix that all prompts share, the video included, and the rest of each."""
+    prompts = [list(ids) for clip in questions for ids in clip]
+    # At least one token must be left of each, to ask for the next.
+    longest = min(len(ids) for ids in prompts) - 1
+    differing = (n for n in range(longest) if len({ids[n] for ids in prompts}) > 1)
+    length = next(differing, longest)
+    prefix = prompts[0][:length]
+    if MEDIA in prompts[0][length:] or MEDIA not in prefix:
+        raise ValueError("Expected all prompts to share the text before the video and the video.")
+    return prefix, [[list(ids[length:]) for ids in clip] for clip in questions]
