@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from phybench.judges.kinematics.segment import Backdrop, Blobs, air_colour
+from phybench.judges.kinematics.segment import LINE, Backdrop, Blobs, air_colour
 from phybench.judges.kinematics.thresholds import Thresholds
 from scipy import ndimage
 
@@ -17,6 +17,7 @@ class Surroundings:
 
     Args:
         solid: (H, W) mask of floor, table, ramps: plates that are not the air.
+        bare: (H, W) ... that are seen bare most of the time.
         below: (H, W) rows from each pixel down to the next solid, 0 inside one; the frame's
             lower edge counts as none.
         fixture: (H, W) mask of thin still structures: walls of vessels, beams, shelves.
@@ -27,6 +28,7 @@ class Surroundings:
     """
 
     solid: NDArray[np.bool_]
+    bare: NDArray[np.bool_]
     below: NDArray[np.float64]
     fixture: NDArray[np.bool_]
     solid_gap: NDArray[np.float64]
@@ -44,7 +46,7 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
     )
     fixture &= (blobs.labels > 0).mean(axis=0) < limits.fixture_covered
-    lines = np.append([False], blobs.colour < 0)[blobs.labels]
+    lines = np.append([False], blobs.colour == LINE)[blobs.labels]
     fixture |= plain & (lines.mean(axis=0) > limits.fixture_seen)
     line_gap = _line_gaps(blobs)
     height, width = solid.shape
@@ -56,6 +58,7 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
     )
     return Surroundings(
         solid=solid,
+        bare=solid & ~backdrop.guessed,
         below=_rows_to(solid),
         fixture=fixture,
         solid_gap=np.minimum(_gaps(blobs, solid | fixture), line_gap),
@@ -98,8 +101,8 @@ def _gaps(blobs: Blobs, solid: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _line_gaps(blobs: Blobs) -> NDArray[np.float64]:
     """Empty pixels between each blob and the nearest line of its frame."""
     gaps = np.full(len(blobs.frame), np.inf)
-    is_line = np.append([False], blobs.colour < 0)
-    for frame in np.unique(blobs.frame[blobs.colour < 0]):
+    is_line = np.append([False], blobs.colour == LINE)
+    for frame in np.unique(blobs.frame[blobs.colour == LINE]):
         labels = blobs.labels[frame]
         away = ndimage.distance_transform_edt(~is_line[labels]) - 1
         things = (labels > 0) & ~is_line[labels]

@@ -6,6 +6,7 @@ import numpy as np
 from phybench.judges.kinematics.energy import is_sprung
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.motion import Motion, Observation
+from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -54,7 +55,7 @@ def _on_plank(observation: Observation, solids: list[Motion]) -> bool:
     """Whether a wide thin structure lies below one thing and under another's fall."""
     blobs = observation.blobs
     wide = 0.3 * observation.width
-    lines = (blobs.colour < 0) & (blobs.right - blobs.left > wide)
+    lines = (blobs.colour == LINE) & (blobs.right - blobs.left > wide)
     lines &= blobs.bottom - blobs.top < 0.6 * (blobs.right - blobs.left)
     fixture = observation.surroundings.fixture.any(axis=0).sum() > wide
     return len(solids) >= 2 and bool(lines.any() or fixture)

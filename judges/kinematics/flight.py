@@ -36,6 +36,8 @@ def free_steps(observation: Observation, thing: int, limits: Thresholds) -> Flag
     """(T - 1,) whether a thing surely touches nothing from one frame to the next."""
     own = observation.motions[thing]
     gap = clearance(observation, thing)
+    if own.hung[own.seen].mean() > limits.hung_share:  # its rod is faint in the other frames
+        return np.zeros(len(own.x) - 1, dtype=bool)
     free = own.seen & ~own.edge & ~_closed(own.held) & (gap > limits.flight_gap)
     flags: Flags = free[:-1] & free[1:] & ~may_touch(own, gap, limits)
     return flags

@@ -6,24 +6,33 @@ from itertools import combinations, pairwise
 
 import numpy as np
 from phybench.judges.kinematics.laws import Finding
-from phybench.judges.kinematics.motion import Flags, Observation
+from phybench.judges.kinematics.motion import Flags, Motion, Observation, box_gap
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
 def check_impacts(observation: Observation, things: list[int], limits: Thresholds) -> list[Finding]:
     """All pairs of things that meet, and all things that meet a fixed solid."""
     findings = []
-    for one, other in combinations(things, 2):
+    boxy = [i for i in things if not _is_slope(observation.motions[i], limits)]
+    for one, other in combinations(boxy, 2):
         found = _through(observation, one, other, limits) or _bounce(
             observation, one, other, limits
         )
         if found:
             findings.append(found)
     for thing in things:
-        found = _into_solid(observation, thing, limits)
+        found = _into_solid(observation, thing, limits) or _starts_alone(
+            observation, thing, things, limits
+        )
         if found:
             findings.append(found)
     return findings
+
+
+def _is_slope(own: Motion, limits: Thresholds) -> bool:
+    """A ramp: it never moves, and its box is half empty, so that boxes say nothing of contact."""
+    filling = own.area / ((own.right - own.left + 1) * (own.bottom - own.top + 1))
+    return bool(own.travel < limits.still and np.nanmedian(filling) < limits.box_filling)
 
 
 def _through(observation: Observation, one: int, other: int, limits: Thresholds) -> Finding | None:
@@ -33,7 +42,9 @@ def _through(observation: Observation, one: int, other: int, limits: Thresholds)
     along = np.minimum(a.bottom, b.bottom) - np.maximum(a.top, b.top) + 1
     boxes = [(m.right - m.left + 1) * (m.bottom - m.top + 1) for m in (a, b)]
     share = np.maximum(across, 0) * np.maximum(along, 0) / np.minimum(*boxes)
-    share = np.where(np.isfinite(share), share, 0)
+    large = a if np.nanmedian(a.area) > np.nanmedian(b.area) else b
+    filling = large.area / ((large.right - large.left + 1) * (large.bottom - large.top + 1))
+    share = np.where(np.isfinite(share) & (filling > limits.box_filling), share, 0)
     deep = np.flatnonzero(share > limits.overlap)
     if len(deep):
         return Finding(
@@ -143,9 +154,38 @@ def _unmoved(
     return None
 
 
+def _starts_alone(
+    observation: Observation, thing: int, things: list[int], limits: Thresholds
+) -> Finding | None:
+    """A thing at rest on level ground that moves off with nothing near that moves."""
+    own, stride = observation.motions[thing], observation.stride
+    first = own.track.first
+    away = np.hypot(own.x - own.x[first], own.y - own.y[first])
+    moved = np.flatnonzero(away > limits.start_rest)
+    if not len(moved) or moved[0] <= first + stride:
+        return None
+    start = int(moved[0]) - 1
+    after = start + 1 + stride
+    if after >= len(own.x) or own.held[first:after].any() or own.edge[first:after].any():
+        return None
+    across, along = own.x[after] - own.x[start + 1], own.y[after] - own.y[start]
+    if not (abs(across) > limits.start_speed and abs(along) < limits.start_rest):
+        return None
+    for index in things:
+        other = observation.motions[index]
+        step = np.hypot(np.diff(other.x), np.diff(other.y))[max(0, start - 1) : after]
+        gap = np.nan_to_num(box_gap(own, other)[max(0, start - 1) : start + 2], nan=np.inf)
+        if index != thing and gap.min() < limits.touch + 1.2 * np.nanmax(step, initial=0):
+            return None
+    return Finding(
+        "moves_untouched", start + 1, thing, abs(across) / limits.start_speed,
+        f"at rest before, it moves off at {abs(across):.1f} px/step with nothing near",
+    )  # fmt: skip
+
+
 def _into_solid(observation: Observation, thing: int, limits: Thresholds) -> Finding | None:
     """A thing of which a good part lies within the floor or a ramp."""
-    own, solid = observation.motions[thing], observation.surroundings.solid
+    own, solid = observation.motions[thing], observation.surroundings.bare
     for frame in np.flatnonzero(own.seen):
         pixels = observation.blobs.labels[frame] == own.track.blob[frame] + 1
         inside = float((pixels & solid).sum() / pixels.sum())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from phybench.judges.kinematics.motion import Motion, Observation
+from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -67,7 +68,8 @@ def _is_pool(observation: Observation, own: Motion, limits: Thresholds) -> bool:
     frame = int(own.track.first)
     labels = observation.blobs.labels[frame]
     structure = (
-        observation.surroundings.fixture | np.append([False], observation.blobs.colour < 0)[labels]
+        observation.surroundings.fixture
+        | np.append([False], observation.blobs.colour == LINE)[labels]
     )
     row = slice(int(own.top[frame]) + 3, int(own.bottom[frame]) - 1)
     left, right = int(own.left[frame]), int(own.right[frame])

@@ -7,6 +7,7 @@ from phybench.judges.kinematics.flight import second_differences, weakest_gravit
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Observation
+from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -93,7 +94,7 @@ def _hangs(observation: Observation, colour: int, limits: Thresholds) -> Finding
     solid = (
         observation.surroundings.solid
         | observation.surroundings.fixture
-        | np.append([False], observation.blobs.colour < 0)[labels]
+        | np.append([False], observation.blobs.colour == LINE)[labels]
     )
     if bottom + 2 >= mask.shape[1] or solid[below][:, columns].any():
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from phybench.judges.kinematics.contact import Surroundings
-from phybench.judges.kinematics.segment import Blobs
+from phybench.judges.kinematics.segment import LINE, Blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.judges.kinematics.track import Track
 
@@ -133,7 +133,7 @@ def _line_above(blobs: Blobs, blob: int) -> bool:
     labels = blobs.labels[blobs.frame[blob]]
     top, middle = max(0, blobs.top[blob] - 3), round(blobs.y[blob])
     columns = slice(max(0, blobs.left[blob] - 3), blobs.right[blob] + 4)
-    line = np.append([False], blobs.colour < 0)[labels[:, columns]]
+    line = np.append([False], blobs.colour == LINE)[labels[:, columns]]
     return bool(line[top:middle].sum() > line[middle : blobs.bottom[blob] + 4].sum())
 
 

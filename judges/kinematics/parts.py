@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from phybench.judges.kinematics.segment import Blobs, Floats, find_blobs
+from phybench.judges.kinematics.segment import LINE, SPECK, Blobs, Floats, find_blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -22,7 +22,7 @@ def tidy(blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds
     """
     blobs = _join_mixtures(blobs, labels, air, limits)
     blobs = join_parts(blobs, labels, limits)
-    return _mark_lines(blobs, limits)
+    return _mark_lines(blobs, labels, limits)
 
 
 def _inner_share(blobs: Blobs) -> NDArray[np.float64]:
@@ -104,23 +104,43 @@ def _off_line(mixed: Floats, behind: Floats, full: Floats) -> float:
     return float(np.linalg.norm(mixed - behind - share * span))
 
 
-def _mark_lines(blobs: Blobs, limits: Thresholds) -> Blobs:
-    """Make thin colourless blobs (rods, springs, planks, walls of cups) lines, colour -1.
+def _mark_lines(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Blobs:
+    """Make thin colourless blobs (rods, springs, planks, walls of cups) lines.
 
     Where a good part of a colour is thin, all of it is: a plank and its stand are one structure.
+    Lines that are short or lie within a thing's box are its rim, or chroma that bled; those
+    about a pool are its walls.
     """
+    line = _is_line(blobs, limits)
+    joined = False
+    for colour in np.unique(blobs.colour[line & (blobs.colour >= 0)]):
+        own = blobs.colour == colour
+        if blobs.area[own & line].sum() > limits.line_share * blobs.area[own].sum():
+            labels[labels == colour + 1] = -1
+            joined = True
+    if joined:
+        blobs = find_blobs(labels, blobs.palette, blobs.share, limits)
+        line = _is_line(blobs, limits)
+    colour_or_line = np.where(line, LINE, blobs.colour)
+    marked = replace(blobs, colour=colour_or_line)
+    extent = np.maximum(blobs.right - blobs.left, blobs.bottom - blobs.top) + 1
+    hosts = _hosts(marked, limits)
+    small_host = blobs.area[hosts] < limits.pool_share * blobs.labels[0].size
+    speck = (extent < limits.line_length) | ((hosts >= 0) & small_host)
+    return replace(blobs, colour=np.where((colour_or_line == LINE) & speck, SPECK, colour_or_line))
+
+
+def _is_line(blobs: Blobs, limits: Thresholds) -> NDArray[np.bool_]:
+    """(N,) whether a blob is nearly grey and thin, or wide and mostly empty."""
     chroma = np.ptp(blobs.palette, axis=1) if len(blobs.palette) else np.zeros(0)
-    neutral = np.append(chroma < limits.line_chroma, [True])[blobs.colour]
+    neutral = np.append(chroma < limits.line_chroma, [True, True])[blobs.colour]
     width, height = blobs.right - blobs.left + 1, blobs.bottom - blobs.top + 1
     sparse = (np.maximum(width, height) > limits.line_extent * blobs.labels.shape[1]) & (
         blobs.pixels < limits.line_filling * width * height
     )
-    line = neutral & ((_inner_share(blobs) < limits.line_inner) | sparse)
-    for colour in np.unique(blobs.colour[line]):
-        own = blobs.colour == colour
-        if blobs.area[own & line].sum() > limits.line_share * blobs.area[own].sum():
-            line |= own
-    return replace(blobs, colour=np.where(line, -1, blobs.colour))
+    thin = _inner_share(blobs) < limits.line_inner
+    line: NDArray[np.bool_] = (blobs.colour < 0) | (neutral & (thin | sparse))
+    return line
 
 
 def join_parts(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Blobs:
@@ -156,14 +176,11 @@ def join_parts(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Bl
 
 
 def _hosts(blobs: Blobs, limits: Thresholds) -> NDArray[np.intp]:
-    """For each blob the larger blob of another colour whose box holds it, or -1."""
+    """For each blob the larger solid blob of another colour whose box holds it, or -1."""
     host = np.full(len(blobs.frame), -1, dtype=np.intp)
     margin = limits.part_margin
-    solid = blobs.colour >= 0
     for frame in range(blobs.labels.shape[0]):
-        here = np.flatnonzero((blobs.frame == frame) & solid)
-        if len(here) < 2:
-            continue
+        here = np.flatnonzero(blobs.frame == frame)
         small, big = here[:, None], here[None, :]
         inside = (
             (blobs.left[small] >= blobs.left[big] - margin)
@@ -172,10 +189,12 @@ def _hosts(blobs: Blobs, limits: Thresholds) -> NDArray[np.intp]:
             & (blobs.bottom[small] <= blobs.bottom[big] + margin)
             & (blobs.area[small] < blobs.area[big])
             & (blobs.colour[small] != blobs.colour[big])
+            & (blobs.colour[big] >= 0)
         )
         room = np.where(inside, blobs.area[big], np.inf)
         found = np.isfinite(room).any(axis=1)
-        host[here[found]] = here[room[found].argmin(axis=1)]
+        if found.any():
+            host[here[found]] = here[room[found].argmin(axis=1)]
     return host
 
 

@@ -169,7 +169,8 @@ def _jumps(observation: Observation, thing: int, limits: Thresholds) -> list[Fin
     limit = max(limits.jump, limits.jump_sizes * own.size)
     around = (steps[:, 2:] + steps[:, :-2]) / 2
     off = np.hypot(*(steps[:, 1:-1] - around))
-    edge = own.edge[1:-2] | own.edge[2:-1]
+    cut = own.edge & (own.area < limits.whole_share * np.nanmedian(own.area))
+    edge = cut[1:-2] | cut[2:-1]
     length = np.hypot(*steps)
     longest = np.fmax(length[2:], length[:-2])
     bounced = may_touch(own, clearance(observation, thing), limits)[1:-1] & (

@@ -11,6 +11,8 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int16]
+LINE, SPECK = -1, -2
+"""Colours of blobs that are no things: thin structures, and pieces too small to tell."""
 _NEIGHBOURS_IN_FRAME = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))], dtype=bool)
 
 
@@ -21,12 +23,14 @@ class Backdrop:
     Args:
         picture: (H, W, 3) float32, the scene with every thing taken away, 0..255.
         plates: (H, W) int16, id of the large flat area (wall, table) that each pixel belongs to.
+        guessed: (H, W) where no plate is seen, so that the nearest one's colour and id stand in.
         noise: Standard deviation of a pixel's value between frames.
         texture: Standard deviation of neighbouring pixels of one plate.
     """
 
     picture: Floats
     plates: Labels
+    guessed: NDArray[np.bool_]
     noise: float
     texture: float
 
@@ -37,7 +41,7 @@ class Blobs:
 
     Args:
         frame: Frame index.
-        colour: Index into ``palette``; -1 is a thin line (string, rim).
+        colour: Index into ``palette``, or :data:`LINE` or :data:`SPECK`.
         area: Covered area in px^2, rim pixels counted by the share that is covered.
         pixels: Number of pixels.
         x, y: Centre of the covered area in pixels.
@@ -110,11 +114,12 @@ def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
     texture = float(np.median(steps) / 0.954)  # median |difference| of two normal values
     smooth = steps < max(limits.edge_step, limits.edge_noises * texture)
     plates = _plates(smooth, limits)
+    guessed = plates == 0
     filled, plates = _fill(middle, plates)
     thin = _thin(np.abs(middle - filled).max(axis=2) > limits.thing_step)
     thin[thin] = _steady(frames[:, thin], middle[thin], limits)
     filled[thin] = middle[thin]
-    return Backdrop(filled, plates, noise, texture)
+    return Backdrop(filled, plates, guessed, noise, texture)
 
 
 def _steady(values: Floats, middle: Floats, limits: Thresholds) -> NDArray[np.bool_]:
@@ -177,8 +182,13 @@ def foreground(frames: Floats, backdrop: Backdrop, limits: Thresholds) -> NDArra
     """(T, H, W) mask of pixels that differ from the backdrop, single pixels removed."""
     step = max(limits.thing_step, limits.thing_noises * backdrop.noise)
     mask = np.abs(frames - backdrop.picture).max(axis=3) > step
-    around = neighbours(mask)
-    cleaned: NDArray[np.bool_] = mask & (around >= 2)
+    rows = mask.astype(np.int8)
+    rows[:, 1:] += mask[:, :-1]
+    rows[:, :-1] += mask[:, 1:]
+    around = rows.copy()
+    around[:, :, 1:] += rows[:, :, :-1]
+    around[:, :, :-1] += rows[:, :, 1:]
+    cleaned: NDArray[np.bool_] = mask & (around >= 3)  # the pixel itself and two of eight
     return cleaned
 
 
@@ -192,24 +202,53 @@ def neighbours(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
     return count
 
 
-def find_palette(colours: Floats, limits: Thresholds) -> Floats:
-    """The few colours that (N, 3) pixels have, most frequent first.
+def find_palette(frames: Floats, inner: NDArray[np.bool_], limits: Thresholds) -> Floats:
+    """(K, 3) colours of the things, most frequent first.
+
+    Flat places show a thing's own colour, so few of them suffice; pixels beside an edge are
+    mixtures, so what is not flat (dominoes, streams) must be more frequent to count.
+    """
+    at = np.nonzero(inner)
+    flat = _is_flat(frames, at, limits)
+    colours = frames[at]
+    palette = _dominant(colours[flat], [], limits.flat_share * len(colours), limits)
+    palette = _dominant(colours, palette, limits.colour_share * len(colours), limits)
+    return np.array(palette, dtype=np.float32).reshape(-1, 3)
+
+
+def _is_flat(
+    frames: Floats, at: tuple[NDArray[np.intp], ...], limits: Thresholds
+) -> NDArray[np.bool_]:
+    """(N,) whether inner pixels differ little from their four neighbours."""
+    frame, y, x = at
+    _, height, width, _ = frames.shape
+    here = frames[frame, y, x]
+    flat = np.ones(len(frame), dtype=bool)
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        there = frames[frame, np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+        flat &= np.abs(there - here).max(axis=1) < limits.flat_step
+    return flat
+
+
+def _dominant(
+    colours: Floats, known: list[Floats], least: float, limits: Thresholds
+) -> list[Floats]:
+    """Known colours and further ones that at least so many of (N, 3) pixels have.
 
     Pixels are counted in cells of 16 levels; the fullest cell's neighbourhood gives a colour, its
-    pixels are taken away, and so on until what is left is noise.
+    pixels are taken away, and so on.
     """
-    left = colours
-    palette: list[Floats] = []
-    least = max(limits.min_area, limits.colour_share * len(colours))
+    palette, left, least = list(known), colours, max(least, limits.min_area)
+    for colour in palette:
+        left = left[((left - colour) ** 2).sum(axis=1) >= limits.same_colour**2]
     while len(left) > least and len(palette) < limits.max_colours:
         cells = (left // 16).astype(np.int32) @ np.array([256, 16, 1], dtype=np.int32)
-        peak = int(np.bincount(cells).argmax())
-        seed = left[cells == peak].mean(axis=0)
+        seed = left[cells == int(np.bincount(cells).argmax())].mean(axis=0)
         near = ((left - seed) ** 2).sum(axis=1) < limits.same_colour**2
         if near.sum() >= least:
             palette.append(left[near].mean(axis=0))
         left = left[~near]
-    return np.array(palette, dtype=np.float32).reshape(-1, 3)
+    return palette
 
 
 def colour_labels(
@@ -217,21 +256,22 @@ def colour_labels(
 ) -> tuple[NDArray[np.int8], Floats]:
     """Give each foreground pixel the palette colour (1..K) of the thing that it belongs to.
 
-    Only inner pixels define the palette, as edge pixels are mixtures. A pixel that is a mixture
-    of the backdrop and a neighbouring thing, up to two pixels away, belongs to that thing. What
-    is left takes the nearest palette colour or, if none is near, is thin (-1).
+    Only inner pixels define the palette, as edge pixels are mixtures. The pixels beside a thing's
+    inner ones are its rim, and so are those beside them that are mixtures of its colour and the
+    backdrop's. What is left takes the nearest palette colour or, if none is near, is a line.
     """
     inner = mask & (neighbours(mask) == 4)
-    palette = find_palette(frames[inner], limits)
+    palette = find_palette(frames, inner, limits)
     labels = np.zeros(mask.shape, dtype=np.int8)
     if not len(palette):
         labels[mask] = -1
         return labels, palette
     labels[inner] = _nearest_colour(frames[inner], palette, limits)
-    for _ in range(2):
-        _spread(labels, frames, mask, palette, backdrop, limits)
+    _spread(labels, frames, mask, palette, backdrop, np.inf)
+    _spread(labels, frames, mask, palette, backdrop, limits.rim_step)
     rest = mask & (labels == 0)
     labels[rest] = _nearest_colour(frames[rest], palette, limits)
+    _tint(labels, frames, mask, palette, backdrop, limits)
     labels[mask & (labels == 0)] = -1
     return labels, palette
 
@@ -244,7 +284,7 @@ def _nearest_colour(pixels: Floats, palette: Floats, limits: Thresholds) -> NDAr
     return np.where(sure, nearest + 1, 0).astype(np.int8)
 
 
-def _spread(
+def _tint(
     labels: NDArray[np.int8],
     frames: Floats,
     mask: NDArray[np.bool_],
@@ -252,7 +292,33 @@ def _spread(
     backdrop: Backdrop,
     limits: Thresholds,
 ) -> None:
-    """Let unlabelled mixtures of backdrop and a neighbour's colour join the neighbour, in place."""
+    """Give thin mixtures of the backdrop and a bright colour (streams) that colour, in place."""
+    frame, y, x = np.nonzero(mask & (labels == 0))
+    behind = backdrop.picture[y, x]
+    pixel = frames[frame, y, x] - behind
+    nearest = np.full(len(frame), limits.tint_step, dtype=np.float32)
+    found = np.zeros(len(frame), dtype=np.int8)
+    for index in np.flatnonzero(np.ptp(palette, axis=1) > limits.line_chroma):
+        span = palette[index] - behind
+        share = (pixel * span).sum(axis=1) / np.maximum((span * span).sum(axis=1), 1)
+        off = np.linalg.norm(pixel - share[:, None] * span, axis=1)
+        better = (off < nearest) & (share > limits.tint_share) & (share < 1.1)
+        nearest[better], found[better] = off[better], index + 1
+    labels[frame, y, x] = found
+
+
+def _spread(
+    labels: NDArray[np.int8],
+    frames: Floats,
+    mask: NDArray[np.bool_],
+    palette: Floats,
+    backdrop: Backdrop,
+    step: float,
+) -> None:
+    """Let unlabelled mixtures of backdrop and a neighbour's colour join the neighbour, in place.
+
+    A mixture is not further than ``step`` from the line between the two colours.
+    """
     before = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
     best = np.maximum.reduce(
         [before[:, :-2, 1:-1], before[:, 2:, 1:-1], before[:, 1:-1, :-2], before[:, 1:-1, 2:]]
@@ -263,7 +329,7 @@ def _spread(
     span, pixel = palette[label - 1] - behind, frames[frame, y, x] - behind
     share = (pixel * span).sum(axis=1) / np.maximum((span * span).sum(axis=1), 1)
     off = np.linalg.norm(pixel - np.clip(share, 0, 1)[:, None] * span, axis=1)
-    fits = off < limits.rim_step
+    fits = off < step
     labels[frame[fits], y[fits], x[fits]] = label[fits]
 
 

@@ -34,14 +34,22 @@ class Thresholds:
     same_colour: float = 52.0
     """Euclidean distance in RGB within which pixels are of one colour: shading and chroma
     bleeding move a colour by up to 40, different colour names lie >= 90 apart."""
-    colour_share: float = 0.004
+    flat_step: float = 25.0
+    """Pixels that differ less from their neighbours show a thing's own colour."""
+    flat_share: float = 0.003
     """A colour must make up this share of the inner foreground pixels to be one of the palette:
-    a thing of 30 inner pixels that is seen in four frames beside a pool of 1000."""
+    a thing of 20 flat pixels that is seen in four frames beside a pool of 1000,"""
+    colour_share: float = 0.02
+    """... and this share if none of them is flat."""
     max_colours: int = 10
     """Scenes of more colours are not what this judge is for."""
     rim_step: float = 40.0
     """Distance from the line between a thing's colour and the backdrop's within which a pixel at
     its rim is a mixture of the two; chroma bleeding moves it by up to 30."""
+    tint_step: float = 30.0
+    """A thin pixel so near to the line between the backdrop's colour and a bright one"""
+    tint_share: float = 0.35
+    """... that has at least this share of the bright one is of its colour."""
     min_area: float = 6.0
     """Smallest blob in pixels: a 2 x 3 patch survives neither CRF 28 nor the noise filter."""
 
@@ -86,6 +94,8 @@ class Thresholds:
     by less than this,"""
     line_inner: float = 0.46
     """... and less than this share of their pixels is inner (a disc of radius 4 has 0.55)."""
+    line_length: float = 5.0
+    """Shorter pieces are specks: halos of chroma bleeding, not lines."""
     line_extent: float = 0.4
     """A grey piece that spans this share of the picture is a structure, too,"""
     line_filling: float = 0.5
@@ -98,6 +108,9 @@ class Thresholds:
     """... and look so but for this share of the frames."""
     fixture_seen: float = 0.7
     """A line that stays for this share of the frames is a still structure as well."""
+
+    hung_share: float = 0.3
+    """What hangs on a line in this share of its frames hangs in all of them."""
 
     # --- laws: free flight
     weakest_gravity: float = 0.25
@@ -131,6 +144,8 @@ class Thresholds:
     jump: float = 6.0
     """Pixels by which a step differs from the mean of the steps before and after it: more than
     three times what an oscillation of 1 s and amplitude 10 px reaches at 8 fps."""
+    whole_share: float = 0.9
+    """A thing at the frame's edge with this share of its usual area is seen whole."""
     jump_sizes: float = 0.6
     """... and at least this part of the thing's size."""
 
@@ -173,14 +188,21 @@ class Thresholds:
     overlap: float = 0.35
     """Share of the smaller box that two things' boxes may have in common: discs that touch at
     45 degrees share 9 %, two cubes that lean 25 %."""
+    box_filling: float = 0.65
+    """... if the larger thing fills this share of its box: balls have 0.79, ramps 0.5."""
     sunk: float = 0.3
     """Share of a thing that may seem to lie within the floor: a rim of one pixel has 20 %."""
     hit_speed: float = 1.2
     """Pixels per stride from which an impact is looked at."""
-    parting: float = 1.25
+    parting: float = 1.08
     """Ratio of parting to closing speed; 1 is the most that is lawful."""
     heavy: float = 2.5
     """A thing of so many times the other's size (six times the area) may stay where it is."""
+
+    start_speed: float = 1.2
+    """Pixels per stride from which a thing that was at rest has begun to move,"""
+    start_rest: float = 0.35
+    """... and pixels within which it was at rest, or keeps its height, before and while it does."""
 
     # --- kinds of things
     pool_share: float = 0.06
