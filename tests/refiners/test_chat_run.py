@@ -24,7 +24,7 @@ def asked(body):
 
 
 def test_a_killed_run_pays_for_no_refinement_twice(examples):
-    """Killed while the last eight replies are on their way, one per connection; only those are asked for again."""
+    """Killed while the last eight replies are on their way; only those are asked for again."""
     gate, arrived = threading.Event(), threading.Semaphore(0)
 
     def script(body):
