@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.training.reward_log import append_rows, keep_rows
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
@@ -19,7 +19,36 @@ FLAT_GROUPS = 0.3
 """Share of groups without any difference in reward from which most of the clips teach nothing."""
 
 
-class JsonlLog(TrainerCallback):  # type: ignore[misc]
+class Progress(TrainerCallback):
+    """Says how far training is; stdout is for results, so the trainer's own printing goes.
+
+    Args:
+        tell: Receives one line per logged step.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Tell what was logged, in short."""
+        found = logs or {}
+        shown = [
+            f"{name} {found[name]:.3g}"
+            for name in ("loss", "reward", "kl", "eval_reward", "eval_holdout")
+            if isinstance(found.get(name), int | float)
+        ]
+        if shown and state.is_world_process_zero:
+            self._tell(f"step {state.global_step} of {state.max_steps}: {', '.join(shown)}")
+
+
+def quiet(trainer: Any) -> None:
+    """Take the trainer's printing to stdout away."""
+    trainer.remove_callback(PrinterCallback)
+
+
+class JsonlLog(TrainerCallback):
     """Writes what the trainer logs, one row per step, in the columns that the gate reads.
 
     Args:
@@ -48,7 +77,7 @@ class JsonlLog(TrainerCallback):  # type: ignore[misc]
         append_rows(self._path, [{"step": state.global_step, **numbers}])
 
 
-class FlatGroupsAlarm(TrainerCallback):  # type: ignore[misc]
+class FlatGroupsAlarm(TrainerCallback):
     """Says when groups get equal rewards: their clips were paid for and teach nothing.
 
     Args:
@@ -70,7 +99,7 @@ class FlatGroupsAlarm(TrainerCallback):  # type: ignore[misc]
             )
 
 
-class HackingStop(TrainerCallback):  # type: ignore[misc]
+class HackingStop(TrainerCallback):
     """Stops training when the log shows the signature of reward hacking.
 
     The test is the gate's own: the reward rises while the hold-out judge lags behind, or while two

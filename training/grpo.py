@@ -27,6 +27,7 @@ from phybench.training.setup import (
     last_checkpoint,
     lora_config,
     precision,
+    process,
     save_checkpoint,
 )
 
@@ -140,25 +141,29 @@ def build_trainer(
     The model goes in as stage 1's *path*: of a model in memory, TRL would take the weights before
     stage 1 as the reference of the KL divergence.
     """
-    from accelerate import PartialState
-    from phybench.training.callbacks import LOG, FlatGroupsAlarm, HackingStop, JsonlLog
+    from phybench.training.callbacks import (
+        LOG,
+        FlatGroupsAlarm,
+        HackingStop,
+        JsonlLog,
+        Progress,
+        quiet,
+    )
     from transformers import AutoTokenizer
     from trl import GRPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(recipe.start, local_files_only=True)
-    state = PartialState()
-    log = RewardLog(work / f"rewards-rank{state.process_index}.jsonl")
+    rank = process().process_index
+    log = RewardLog(work / f"rewards-rank{rank}.jsonl")
     checkpoint = last_checkpoint(work)
     log.resume(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
-    reward = PhysicsReward(
-        reward_rules(recipe, parts), scores, log, _ends(recipe.start), rank=state.process_index
-    )
-    callbacks: list[Any] = [JsonlLog(work / LOG), FlatGroupsAlarm(tell)]
+    reward = PhysicsReward(reward_rules(recipe, parts), scores, log, _ends(recipe.start), rank=rank)
+    callbacks: list[Any] = [JsonlLog(work / LOG), FlatGroupsAlarm(tell), Progress(tell)]
     if recipe.grpo.stop_on_hacking:
         callbacks.append(HackingStop(work / LOG))
-    return GRPOTrainer(
+    trainer = GRPOTrainer(
         model=str(recipe.start),
-        reward_funcs=reward,
+        reward_funcs=reward,  # type: ignore[arg-type]
         args=grpo_config(recipe, work, resuming=checkpoint is not None),
         train_dataset=rollout_dataset(recipe),
         eval_dataset=_dataset(
@@ -168,6 +173,8 @@ def build_trainer(
         peft_config=lora_config(recipe.grpo.lora),
         callbacks=callbacks,
     )
+    quiet(trainer)
+    return trainer
 
 
 def reward_rules(recipe: Recipe, parts: Sequence[Opened]) -> RewardRules:
@@ -239,7 +246,7 @@ def _ends(folder: Path) -> frozenset[int]:
 
 def grpo_config(recipe: Recipe, work: Path, *, resuming: bool = False) -> Any:
     """TRL's options for the recipe."""
-    from trl import GRPOConfig
+    from trl import GRPOConfig  # type: ignore[attr-defined]
 
     grpo = recipe.grpo
     replies = grpo.prompts_per_step * grpo.group

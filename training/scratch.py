@@ -68,6 +68,8 @@ def _tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=END, pad_token=PAD)
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=core, eos_token=END, pad_token=PAD
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

@@ -80,21 +80,26 @@ def lora_config(lora: Lora | None) -> Any:
     )
 
 
+def process() -> Any:
+    """This process's place among those that train together (accelerate's state)."""
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    return PartialState()
+
+
 def accumulation(whole: int, micro: int, what: str) -> int:
     """Forward passes per device and optimiser step.
 
     Raises:
         ConfigError: If the batch cannot be shared out evenly.
     """
-    from accelerate import PartialState
-
-    world = PartialState().num_processes
+    world = process().num_processes
     if whole % (micro * world):
         raise ConfigError(
             f"Expected {what} ({whole}) to be a multiple of `micro_batch` × processes "
             f"({micro} × {world})."
         )
-    return whole // (micro * world)
+    return int(whole // (micro * world))
 
 
 def claim(folder: Path, stage: str, recipe: Recipe) -> Path:

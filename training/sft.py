@@ -5,7 +5,7 @@ The loss covers the reply alone (reasoning and prompt), as in the paper; no samp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from phybench.training.setup import (
     last_checkpoint,
     lora_config,
     precision,
+    process,
     save_checkpoint,
 )
 
@@ -30,8 +31,12 @@ from phybench.cache import Cache, default_folder
 from phybench.errors import ConfigError
 
 
-def train_sft(recipe: Recipe) -> Path:
+def train_sft(recipe: Recipe, tell: Callable[[str], None]) -> Path:
     """Do stage 1, or the rest of it.
+
+    Args:
+        recipe: What to do.
+        tell: Receives notes for the user.
 
     Returns:
         Folder of the checkpoint, an adapter merged into it.
@@ -41,12 +46,14 @@ def train_sft(recipe: Recipe) -> Path:
         MissingExtraError: If the extra ``train`` is not installed.
     """
     check_installed()
-    from trl import SFTTrainer
+    from phybench.training.callbacks import Progress, quiet
+    from trl import SFTTrainer  # type: ignore[attr-defined]
 
     work = claim(recipe.start, "sft", recipe)
     with Cache(default_folder()) as cache:
         data = prepare(recipe, cache)
     write_data(work, data.samples, data.facts)
+    tell(f"{len(data.samples)} samples: {data.facts}")
     model, tokenizer = _start(recipe, data.samples, work)
     check_lengths(data.samples, tokenizer, recipe)
     trainer = SFTTrainer(
@@ -55,7 +62,9 @@ def train_sft(recipe: Recipe) -> Path:
         train_dataset=sft_dataset(data.samples, recipe.instructions),
         processing_class=tokenizer,
         peft_config=lora_config(recipe.sft.lora),
+        callbacks=[Progress(tell)],
     )
+    quiet(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
     trainer.save_state()
     if trainer.accelerator.is_main_process:
@@ -107,7 +116,6 @@ def check_lengths(samples: Sequence[Triple], tokenizer: Any, recipe: Recipe) -> 
 def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> tuple[Any, Any]:
     """Model and tokenizer that training begins from; nothing is fetched from a network."""
     import torch
-    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     shape = recipe.model.scratch
@@ -116,7 +124,7 @@ def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> tuple[Any, 
     else:
         folder = work / "base"
         texts = [text for sample in samples for text in (sample.prompt, sample.reply)]
-        with PartialState().main_process_first():
+        with process().main_process_first():
             if not (folder / "tokenizer.json").is_file():
                 build_scratch(shape, [*texts, recipe.instructions], recipe.seed, folder)
     dtype = getattr(torch, dtype_of(recipe))
@@ -126,7 +134,7 @@ def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> tuple[Any, 
 
 
 def _arguments(recipe: Recipe, work: Path) -> Any:
-    from trl import SFTConfig
+    from trl import SFTConfig  # type: ignore[attr-defined]
 
     sft = recipe.sft
     return SFTConfig(

@@ -25,7 +25,7 @@ def sft(recipe: Name, changes: Changes = None) -> None:
     from phybench.training.recipe import load_recipe
     from phybench.training.sft import train_sft
 
-    folder = train_sft(load_recipe(recipe, changes or []))
+    folder = train_sft(load_recipe(recipe, changes or []), note)
     typer.echo(str(folder))
 
 

@@ -1,0 +1,459 @@
+"""Stage 2 with TRL's real trainer on a tiny real model: its traps, and its arithmetic in NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
+from phybench.training.callbacks import FlatGroupsAlarm, HackingStop, hacking
+from phybench.training.clip_scores import ClipScores
+from phybench.training.curriculum import weight_at
+from phybench.training.grpo import (
+    HackingError,
+    build_trainer,
+    check_start,
+    grpo_config,
+    open_reward,
+    rollout_dataset,
+    train_grpo,
+)
+from phybench.training.reward_log import append_rows
+
+from phybench.contracts import Frames, PluginInfo, Score
+from phybench.errors import ConfigError
+from phybench.executors.serial import SerialExecutor
+from phybench.records import read_jsonl
+from phybench.registry import Opened
+from phybench.spec import PluginSpec
+
+TEN = {"v": 1}
+
+
+class Plain:
+    """Clips that say how long their text is; fast, so that the trainer is what is tested."""
+
+    info = PluginInfo(
+        name="plain", revision="1", licence="Apache-2.0", fingerprint=TEN, max_batch=64
+    )
+
+    def generate(self, requests):
+        return [
+            Frames(np.zeros((1, 2, 2, 3), np.uint8), 8, meta={"text": one.text}) for one in requests
+        ]
+
+
+class Words:
+    """SA by the number of letters, PC by the ending: a fixed function of the text."""
+
+    info = PluginInfo(
+        name="words", revision="1", licence="Apache-2.0", fingerprint=TEN, max_batch=64
+    )
+
+    def score(self, requests):
+        return [self.rate(one.clip.meta["text"]) for one in requests]
+
+    @staticmethod
+    def rate(text):
+        return Score(sa=1.0 + len(text) % 5, pc=5.0 if "Gravity" in text else 2.0)
+
+
+def opened(kind, plugin):
+    return Opened(kind, PluginSpec(plugin.info.name), plugin, plugin.info)
+
+
+@pytest.fixture
+def bench(tiny, tmp_path):
+    """Builds our trainer on the tiny model with the plain plugins."""
+    services = []
+
+    def make(*changes, output="out", **options):
+        recipe = tiny(tmp_path / output, *changes)
+        work = recipe.final / "training"
+        work.mkdir(parents=True, exist_ok=True)
+        parts = (opened("generator", Plain()), opened("judge", Words()))
+        services.append(ClipScores(parts[0], parts[1:], tmp_path / "cache", SerialExecutor))
+        trainer = build_trainer(recipe, work, services[-1], parts, tiny.notes.append)
+        trainer.work = work
+        return trainer
+
+    yield make
+    for service in services:
+        service.close()
+
+
+def rewards(trainer, split="train"):
+    rows = read_jsonl(trainer.work / "rewards-rank0.jsonl")
+    return [row for row in rows if row["split"] == split]
+
+
+def recorded(trainer):
+    """Every batch that reaches the loss, with the model's own logits and the loss TRL computed."""
+    import torch
+
+    seen = []
+    inner = trainer._compute_loss
+
+    def compute(model, inputs):
+        loss = inner(model, inputs)
+        with torch.no_grad():
+            ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
+            mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
+            logits = model(input_ids=ids, attention_mask=mask).logits
+        size = inputs["completion_ids"].shape[1]
+        seen.append(
+            {
+                **{
+                    key: value.numpy().copy()
+                    for key, value in inputs.items()
+                    if hasattr(value, "numpy")
+                },
+                "logits": logits[:, -size - 1 : -1].double().numpy(),
+                "loss": float(loss.detach()),
+            }
+        )
+        return loss
+
+    trainer._compute_loss = compute
+    return seen
+
+
+def log_probabilities(batch):
+    logits = batch["logits"]
+    shifted = logits - logits.max(-1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return np.take_along_axis(logs, batch["completion_ids"][..., None], -1)[..., 0]
+
+
+def loss_by_hand(batch, clip, beta):
+    """The paper's objective: clipped ratio times advantage, less β times the k3 KL."""
+    own, mask = log_probabilities(batch), batch["completion_mask"]
+    old = batch.get("old_per_token_logps", own)
+    ratio = np.exp(own - old)
+    advantage = batch["advantages"][:, None]
+    gain = np.minimum(ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage)
+    gap = batch["ref_per_token_logps"] - own
+    per_token = -(gain - beta * (np.exp(gap) - gap - 1))
+    return ((per_token * mask).sum(1) / np.maximum(mask.sum(1), 1)).mean()
+
+
+def test_advantage_kl_clip_and_schedule_agree_with_numpy(bench):
+    trainer = bench("grpo.iterations=2", "grpo.learning_rate=0.02", "grpo.beta=0.1")
+    seen = recorded(trainer)
+    trainer.train()
+    training = [batch for batch in seen if len(batch["advantages"]) == 8]
+    assert len(training) == 4
+    for batch in training:
+        assert batch["loss"] == pytest.approx(loss_by_hand(batch, 0.2, 0.1), rel=1e-3, abs=2e-5)
+    ratios = np.exp(log_probabilities(training[1]) - training[1]["old_per_token_logps"])
+    assert (np.abs(ratios[training[1]["completion_mask"] == 1] - 1) > 0.2).any()  # the clip acts
+    rows = rewards(trainer)
+    for batch, step in zip(training[::2], (0, 2), strict=True):
+        group = np.array([row["reward"] for row in rows if row["step"] == step], float)
+        groups = group.reshape(2, 4)
+        by_hand = np.nan_to_num(groups - np.nanmean(groups, axis=1, keepdims=True))
+        assert np.sort(batch["advantages"]) == pytest.approx(np.sort(by_hand.ravel()), abs=1e-5)
+    for row in rows:
+        assert row["w_sa"] == pytest.approx(np.exp(-3.0 * row["step"] / 4))
+        if row["status"] == "scored":
+            r_sa, r_pc = (row["sa"] - 1) / 4, (row["pc"] - 1) / 4
+            assert row["reward"] == pytest.approx(row["w_sa"] * r_sa + (1 - row["w_sa"]) * r_pc)
+
+
+def test_time_stands_still_while_a_rollout_is_used_twice(bench):
+    trainer = bench("grpo.iterations=2")
+    trainer.train()
+    assert sorted({row["step"] for row in rewards(trainer)}) == [0, 2]
+
+
+def test_without_repeated_use_the_ratio_is_one_and_the_clip_idle(bench):
+    trainer = bench("grpo.steps=2")
+    trainer.train()
+    rows = [
+        row for row in read_jsonl(trainer.work / "log.jsonl") if "clip_ratio/region_mean" in row
+    ]
+    assert rows
+    assert all(row["clip_ratio/region_mean"] == 0 for row in rows)
+
+
+def test_normalised_advantages_divide_by_the_groups_spread(bench):
+    trainer = bench("grpo.advantage=normalised", "grpo.steps=1")
+    seen = recorded(trainer)
+    trainer.train()
+    groups = np.array([row["reward"] for row in rewards(trainer)], float).reshape(2, 4)
+    spread = np.nanstd(groups, axis=1, ddof=1, keepdims=True)
+    by_hand = (groups - np.nanmean(groups, axis=1, keepdims=True)) / (spread + 1e-4)
+    training = next(batch for batch in seen if len(batch["advantages"]) == 8)
+    by_hand = np.nan_to_num(by_hand)
+    assert np.sort(training["advantages"]) == pytest.approx(np.sort(by_hand.ravel()), abs=1e-3)
+
+
+def advantages_of(trainer):
+    found = []
+    inner = trainer._generate_and_score_completions
+
+    def score(inputs):
+        made = inner(inputs)
+        if trainer.model.training:
+            found.append(made["advantages"].tolist())
+        return made
+
+    trainer._generate_and_score_completions = score
+    return found
+
+
+def part(name):
+    """A reward that gives one of the raw parts, as the second route to a curriculum has them."""
+
+    def reward(completions, caption, **_):
+        pairs = zip(completions, caption, strict=True)
+        return [raw(name, reply[0]["content"], text) for reply, text in pairs]
+
+    reward.__name__ = name
+    return reward
+
+
+def raw(name, reply, prompt):
+    try:
+        rewrite = read_reasoning(reply)
+        check_rewrite(rewrite, prompt=prompt, instructions="", language="english")
+    except ReplyError:
+        return 0.0
+    return (getattr(Words.rate(rewrite.prompt), name) - 1) / 4
+
+
+def test_a_curriculum_by_callback_and_two_rewards_gives_the_same_advantages(bench, tiny, tmp_path):
+    from transformers import AutoTokenizer, TrainerCallback
+    from trl import GRPOTrainer
+
+    changes = ("grpo.max_new_tokens=120", "grpo.learning_rate=0.0005", "grpo.steps=3")
+    ours = bench(*changes)
+    ours.args.eval_strategy, ours.args.eval_on_start = "no", False
+    expected = advantages_of(ours)
+    ours.train()
+    assert all(row["status"] != "truncated" for row in rewards(ours))
+
+    class Weights(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            w_sa = weight_at("exponential", 3.0, state.global_step, state.max_steps)
+            other.reward_weights = other.reward_weights.new_tensor([w_sa, 1 - w_sa])
+
+    recipe = tiny(tmp_path / "b", *changes)
+    config = grpo_config(recipe, tmp_path / "b")
+    config.reward_weights, config.eval_strategy, config.eval_on_start = [1.0, 0.0], "no", False
+    other = GRPOTrainer(
+        model=str(recipe.start),
+        reward_funcs=[part("sa"), part("pc")],
+        args=config,
+        train_dataset=rollout_dataset(recipe),
+        processing_class=AutoTokenizer.from_pretrained(recipe.start),
+        callbacks=[Weights()],
+    )
+    found = advantages_of(other)
+    other.train()
+    assert [np.abs(step).max() > 0 for step in expected] == [True] * 3
+    assert np.array(found) == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_the_reference_is_stage_ones_model_and_the_first_kl_is_zero(bench):
+    import torch
+    from safetensors.torch import load_file
+
+    trainer = bench("grpo.steps=2")
+    sft = load_file(tiny_start(trainer) / "model.safetensors")
+    reference = trainer.ref_model.state_dict()
+    assert all(torch.equal(reference[name], weights) for name, weights in sft.items())
+    trainer.train()
+    rows = [row for row in read_jsonl(trainer.work / "log.jsonl") if "kl" in row]
+    assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert rows[-1]["kl"] > 1e-6
+
+
+def tiny_start(trainer):
+    from pathlib import Path
+
+    return Path(trainer.model.config._name_or_path)
+
+
+def test_an_adapter_leaves_stage_one_as_the_reference_also_after_a_resume(bench):
+    import torch
+    from safetensors.torch import load_file
+
+    changes = ("grpo.lora={rank: 4, alpha: 8}", "grpo.eval_every=100")
+    trainer = bench(*changes)
+    assert trainer.ref_model is None
+    assert list(trainer.model.peft_config) == ["default"]
+    trainer.train()
+    rows = [row for row in read_jsonl(trainer.work / "log.jsonl") if "kl" in row]
+    assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    last = rows[-1]["kl"]
+    for path in trainer.work.glob("checkpoint-4/*"):
+        path.unlink()
+    again = bench(*changes)
+    again.train(resume_from_checkpoint=str(again.work / "checkpoint-2"))
+    sft = load_file(tiny_start(again) / "model.safetensors")
+    inner = again.model.get_base_model().state_dict()
+    named = {name.replace(".base_layer", ""): weights for name, weights in inner.items()}
+    assert all(torch.equal(named[name], weights) for name, weights in sft.items())
+    rows = [row for row in read_jsonl(again.work / "log.jsonl") if "kl" in row]
+    assert rows[-1]["kl"] == pytest.approx(last, rel=1e-3)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_evaluation_before_training_does_not_divide_by_zero(bench):
+    trainer = bench()
+    found = trainer.evaluate()
+    assert found["eval_curriculum/w_sa"] == 0.5
+
+
+def test_the_raw_parts_reach_the_trainers_own_history(bench):
+    trainer = bench("grpo.steps=2")
+    trainer.train()
+    steps = [row for row in trainer.state.log_history if "judge/r_pc" in row]
+    assert [row["step"] for row in steps] == [1, 2]
+
+
+def test_a_resumed_training_sees_the_prompts_and_rewards_of_an_uninterrupted_one(bench):
+    from transformers import TrainerCallback
+
+    whole = bench("grpo.limit=3", output="whole")
+    whole.train()
+    half = bench("grpo.limit=3", output="half")
+
+    class Break(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == 3:
+                raise KeyboardInterrupt
+
+    half.add_callback(Break())
+    with pytest.raises(KeyboardInterrupt):
+        half.train()
+    again = bench("grpo.limit=3", output="half")
+    again.train(resume_from_checkpoint=str(again.work / "checkpoint-2"))
+
+    def sequence(trainer):
+        return [
+            (row["step"], row["prompt_id"], row["text"], row["reward"]) for row in rewards(trainer)
+        ]
+
+    assert sequence(again) == sequence(whole)
+    assert [(r["step"], r["text"]) for r in rewards(again, "eval")] == [
+        (r["step"], r["text"]) for r in rewards(whole, "eval")
+    ]
+
+
+def test_the_options_that_trls_defaults_would_get_wrong(tiny, tmp_path):
+    config = grpo_config(tiny(tmp_path, "grpo.ddp_timeout_s=7200"), tmp_path)
+    wanted = {
+        "num_generations": 4,
+        "epsilon": 0.2,
+        "beta": 0.02,
+        "loss_type": "grpo",
+        "scale_rewards": "none",
+        "multi_objective_aggregation": "sum_then_normalize",
+        "use_bias_correction_kl": False,
+        "mask_truncated_completions": True,
+        "disable_dropout": True,
+        "importance_sampling_level": "token",
+        "shuffle_dataset": False,
+        "ddp_timeout": 7200,
+        "bf16": False,
+        "use_cpu": True,
+        "gradient_checkpointing": False,
+        "max_steps": 4,
+    }
+    assert {name: getattr(config, name) for name in wanted} == wanted
+
+
+def test_rollouts_with_vllm_are_set_as_the_recipe_says(tiny, tmp_path):
+    from phybench.training.grpo import _sampling
+
+    options = _sampling(tiny(tmp_path, "grpo.vllm={mode: server, base_url: 'http://127.0.0.1:1'}"))
+    assert options["use_vllm"] is True
+    assert options["vllm_mode"] == "server"
+    assert options["vllm_server_base_url"] == "http://127.0.0.1:1"
+    assert "use_vllm" not in _sampling(tiny(tmp_path))
+
+
+def test_all_rollouts_are_laid_out_in_one_pass(tiny, tmp_path):
+    recipe = tiny(tmp_path, "grpo.steps=7", "grpo.iterations=2", "grpo.save_every=2")
+    rows = rollout_dataset(recipe)
+    assert len(rows) == 4 * 2
+    assert sorted(rows["prompt_id"][:4]) == sorted(rows["prompt_id"][4:])
+    assert rows["prompt_id"] == rollout_dataset(recipe)["prompt_id"]
+
+
+def test_batches_that_cannot_be_shared_out_are_refused(tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"\(8\) to be a multiple of `micro_batch`"):
+        grpo_config(tiny(tmp_path, "grpo.micro_batch=3"), tmp_path)
+
+
+def test_flat_groups_raise_an_alarm():
+    from types import SimpleNamespace
+
+    told = []
+    alarm = FlatGroupsAlarm(told.append)
+    for share in (0.3, 0.31):
+        alarm.on_log(None, SimpleNamespace(global_step=5), None, {"frac_reward_zero_std": share})
+    assert len(told) == 1
+    assert "31%" in told[0]
+
+
+def hacked_log(path, steps=60):
+    rng = np.random.default_rng(0)
+    append_rows(
+        path,
+        [
+            {
+                "step": step,
+                "reward": 0.2 + 0.01 * step + rng.normal(0, 0.01),
+                **({"eval_holdout": 0.3 + rng.normal(0, 0.01)} if step % 3 == 0 else {}),
+            }
+            for step in range(1, steps + 1)
+        ],
+    )
+
+
+def test_reward_up_and_holdout_flat_is_seen_as_hacking(tmp_path):
+    log = tmp_path / "log.jsonl"
+    assert hacking(log) == ""
+    hacked_log(log, steps=20)
+    assert hacking(log) == ""  # too little to tell
+    log.unlink()
+    hacked_log(log)
+    assert "hold-out judge lags" in hacking(log)
+
+
+def test_hacking_stops_training_and_leaves_no_finished_checkpoint(tiny, workplace, monkeypatch):
+    from phybench.training import callbacks
+
+    recipe = tiny(workplace / "o", "grpo.steps=4", "grpo.eval_every=1", "reward.holdout=oracle")
+    path = recipe.final / "training" / "log.jsonl"
+    inner = callbacks.JsonlLog.on_train_begin
+
+    def begin(self, args, state, control, **options):
+        inner(self, args, state, control, **options)
+        hacked_log(path)
+
+    monkeypatch.setattr(callbacks.JsonlLog, "on_train_begin", begin)
+    with pytest.raises(HackingError, match="hold-out judge lags"):
+        train_grpo(recipe, print)
+    assert not (recipe.final / "phyprompt.json").exists()
+    assert HackingStop(path).reason == ""
+
+
+def test_stage_two_wants_stage_one_of_the_same_instructions(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="phybench train sft"):
+        check_start(tiny(tmp_path, f"sft_checkpoint='{tmp_path / 'none'}'"))
+    with pytest.raises(ConfigError, match="system prompt"):
+        check_start(tiny(tmp_path, "system_prompt=Something else."))
+    check_start(tiny(tmp_path))
+
+
+def test_the_holdout_must_be_another_judge(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="another judge"):
+        open_reward(tiny(tmp_path, "reward.holdout=kinematic"), print)
+    with pytest.raises(ConfigError, match=r"reward\.judge"):
+        open_reward(tiny(tmp_path, "reward.judge=oracle", "reward.holdout=''"), print)
+    assert math.isclose(open_reward(tiny(tmp_path), print)[1].info.scale.high, 5)

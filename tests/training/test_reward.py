@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.training.clip_scores import ClipScores
+from phybench.training.licences import check_licences
+from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
+from phybench.training.reward_log import RewardLog
+
+from phybench.contracts import LIKERT, Failure, Frames, PluginInfo, Scale, Score, VideoSettings
+from phybench.errors import ConfigError
+from phybench.executors.serial import SerialExecutor
+from phybench.records import read_jsonl
+from phybench.registry import Opened, open_plugin
+from phybench.run import make_executor
+from phybench.spec import PluginSpec, parse_spec
+
+END = 2
+
+
+class Painter:
+    """Makes a clip whose brightness is the text's length; counts its clips."""
+
+    def __init__(self):
+        self.seen = []
+        self.release = threading.Event()
+        self.info = PluginInfo(
+            name="painter", revision="1", licence="Apache-2.0", fingerprint={"v": 1}, max_batch=4
+        )
+
+    def generate(self, requests):
+        return [self._clip(request) for request in requests]
+
+    def _clip(self, request):
+        self.seen.append((request.text, request.seed))
+        if "refuse" in request.text:
+            return Failure("refusal", "I do not draw this.")
+        if "hang" in request.text:
+            self.release.wait(30)
+        return Frames(np.full((2, 16, 16, 3), len(request.text) % 256, np.uint8), fps=8)
+
+
+class Rater:
+    """SA from the prompt's length, PC from what the clip's own words say."""
+
+    def __init__(self, name="rater", scale=LIKERT):
+        self.seen = []
+        self.info = PluginInfo(
+            name=name,
+            revision="1",
+            licence="Apache-2.0",
+            fingerprint={"name": name},
+            scale=scale,
+        )
+
+    def score(self, requests):
+        self.seen += requests
+        return [self._score(request) for request in requests]
+
+    def _score(self, request):
+        if "explode" in request.prompt:
+            raise RuntimeError("judge 503")
+        if "strange" in request.prompt:
+            return Score.unscored("nothing to see")
+        low, high = self.info.scale.low, self.info.scale.high
+        return Score(sa=high, pc=low + (high - low) / 2)
+
+
+def opened(kind, plugin):
+    return Opened(kind, PluginSpec(plugin.info.name), plugin, plugin.info)
+
+
+def rules(**changes):
+    values = {
+        "schedule": "exponential",
+        "alpha": 3.0,
+        "unreadable": 0.1,
+        "shared_seed": True,
+        "seed": 0,
+        "settings": VideoSettings(),
+        "instructions": "Physics.",
+        "max_new_tokens": 500,
+        "timeout_s": 20.0,
+        "failure_limit": 1.0,
+        "scale": LIKERT,
+        **changes,
+    }
+    return RewardRules(**values)
+
+
+class Bench:
+    """A reward with its parts at hand."""
+
+    def __init__(self, folder, generator=None, judges=None, **changes):
+        self.painter = generator or Painter()
+        self.judges = judges or [Rater()]
+        self.log = folder / "rewards.jsonl"
+        self.metrics, self.extra = {}, {}
+        parts = [opened("judge", judge) for judge in self.judges]
+        self.scores = ClipScores(
+            opened("generator", self.painter), parts, folder / "cache", SerialExecutor
+        )
+        if len(parts) > 1:
+            changes["holdout_scale"] = self.judges[1].info.scale
+        self.reward = PhysicsReward(
+            rules(**changes), self.scores, RewardLog(self.log), frozenset({END})
+        )
+
+    def __call__(self, pairs, *, step=0, total=100, split="train", ids=None):
+        return asyncio.run(
+            self.reward(
+                prompts=[None] * len(pairs),
+                completions=[[{"role": "assistant", "content": text}] for _, text in pairs],
+                completion_ids=ids or [[5, END]] * len(pairs),
+                caption=[prompt for prompt, _ in pairs],
+                prompt_id=[f"id-{prompt}" for prompt, _ in pairs],
+                split=[split] * len(pairs),
+                trainer_state=SimpleNamespace(global_step=step, max_steps=total),
+                log_metric=self.metrics.__setitem__,
+                log_extra=self.extra.__setitem__,
+            )
+        )
+
+    def rows(self):
+        return list(read_jsonl(self.log))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Bench(tmp_path / str(len(made)), **options))
+        return made[-1]
+
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1").mkdir()
+    yield make
+    for one in made:
+        if isinstance(one.painter, Painter):
+            one.painter.release.set()
+        one.scores.close()
+
+
+def said(prompt):
+    return write(ChainOfThought("gravity", "falls", "weight", "rubber", "air", prompt))
+
+
+def test_the_reward_is_the_weighted_sum_of_both_parts(bench):
+    at = bench()
+    pair = ("A ball falls.", said("A ball falls down."))
+    # SA 5 of 1..5 is 1, PC 3 is 0.5; w_sa(0) = 1 and w_sa(50 of 100) = e^-1.5.
+    assert at([pair], step=0) == [pytest.approx(1.0)]
+    weight = np.exp(-1.5)
+    assert at([pair], step=50) == [pytest.approx(weight * 1.0 + (1 - weight) * 0.5)]
+    row = at.rows()[-1]
+    assert (row["sa"], row["pc"], row["r_sa"], row["r_pc"]) == (5, 3, 1, 0.5)
+    assert row["weighted_sa"] + row["weighted_pc"] == pytest.approx(row["reward"])
+    assert row["w_sa"] == pytest.approx(weight)
+
+
+def test_sa_is_judged_against_the_users_words(bench):
+    at = bench()
+    at([("A ball falls.", said("A ball falls down on a table."))])
+    assert [request.prompt for request in at.judges[0].seen] == ["A ball falls."]
+
+
+def test_an_evaluation_before_training_has_the_fixed_weight(bench):
+    at = bench()
+    assert at([("A ball falls.", said("Down."))], total=0, split="eval") == [pytest.approx(0.75)]
+    assert at([("A ball falls.", said("Down."))], total=0) == [pytest.approx(0.75)]
+
+
+def test_equal_texts_cost_one_clip_and_a_known_clip_costs_none(bench):
+    at = bench()
+    group = [("A ball falls.", said("Down it goes."))] * 3 + [("A ball falls.", said("Other."))]
+    first = at(group)
+    assert len(at.painter.seen) == 2
+    assert at(group) == first
+    assert len(at.painter.seen) == 2
+    assert at.metrics["reply/distinct_share"] == 0.5
+
+
+def test_a_groups_members_share_their_noise_or_not(bench):
+    group = [("A ball falls.", said(f"Down {word}.")) for word in ("now", "then", "there")]
+    shared = bench()
+    shared(group)
+    assert len({seed for _, seed in shared.painter.seen}) == 1
+    shared(group, step=1)
+    assert len({seed for _, seed in shared.painter.seen}) == 2
+    own = bench(shared_seed=False)
+    own(group)
+    assert len({seed for _, seed in own.painter.seen}) == 3
+
+
+def test_a_failed_judgement_takes_the_whole_sample_and_no_other(bench):
+    at = bench()
+    pairs = [("A ball falls.", said("Down.")), ("They explode.", said("Boom."))]
+    assert at(pairs) == [pytest.approx(1.0), None]
+    assert "judge 503" in at.rows()[1]["reason"]
+    assert at.metrics["judge/fail_share"] == 0.5
+
+
+def test_a_failed_clip_is_no_reward_and_no_zero(bench):
+    at = bench()
+    assert at([("A ball falls.", said("I refuse this."))]) == [None]
+    assert at.rows()[0]["reason"] == "refusal: I do not draw this."
+
+
+def test_too_many_failures_end_training_with_the_reason(bench):
+    at = bench(failure_limit=0.4)
+    good = ("A ball falls.", said("Down."))
+    at([good, good, ("They explode.", said("Boom."))])
+    with pytest.raises(RewardError, match=r"2 of 3 .* `reward\.failure_limit` = 0\.4.*judge 503"):
+        at([good, ("They explode.", said("Boom.")), ("They explode.", said("Bang."))])
+
+
+def test_a_clip_that_never_comes_costs_its_sample_after_the_timeout(bench):
+    at = bench(timeout_s=0.3)
+    assert at([("A ball falls.", said("It will hang."))]) == [None]
+    assert at.rows()[0]["reason"] == "timeout: no score after 0.3 s"
+
+
+def test_unscored_is_neither_failed_nor_zero(bench):
+    at = bench(failure_limit=0.0)
+    assert at([("A strange thing.", said("Odd."))]) == [None]
+    assert at.metrics["judge/unscored_share"] == 1.0
+
+
+def test_an_unreadable_reply_costs_and_makes_no_clip(bench):
+    at = bench()
+    bad = ["no format", said("Fine.") + "\nMore: x", said("Sure, here is the prompt: a ball")]
+    assert at([("A ball falls.", text) for text in bad]) == [0.1, 0.1, 0.1]
+    assert at.painter.seen == []
+
+
+def test_a_reply_cut_at_the_limit_has_no_reward(bench):
+    at = bench(max_new_tokens=3)
+    ids = [[5, 6, 7], [5, 6, END]]
+    pair = ("A ball falls.", said("Down."))
+    assert at([pair, pair], ids=ids) == [None, pytest.approx(1.0)]
+    assert at.metrics["reply/truncated_share"] == 0.5
+
+
+def test_every_metric_is_logged_even_if_everything_fails(bench):
+    # Ranks that log different names would wait for each other for ever.
+    at = bench()
+    at([("They explode.", said("Boom."))])
+    assert set(at.metrics) == set(METRICS)
+    assert set(at.extra) == {"r_sa", "r_pc", "clip"}
+
+
+def test_the_holdout_judge_speaks_at_evaluations_only(bench):
+    at = bench(judges=[Rater(), Rater("other", Scale(0, 1, 0.5))])
+    pair = ("A ball falls.", said("Down."))
+    at([pair])
+    assert at.judges[1].seen == []
+    assert HOLDOUT not in at.metrics
+    at([pair], split="eval")
+    assert at.metrics[HOLDOUT] == pytest.approx(0.75)
+
+
+def test_what_breaks_the_service_reaches_the_trainer(bench, tmp_path):
+    at = bench()
+    clips = tmp_path / "0" / "cache" / "clips"
+    at([("A ball falls.", said("Down."))])
+    for path in sorted(clips.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    clips.rmdir()
+    clips.write_text("no folder")
+    from phybench.errors import StorageError
+
+    with pytest.raises(StorageError):
+        at([("A ball falls.", said("Up."))])
+
+
+def test_rewards_do_not_depend_on_the_executor(tmp_path):
+    prompts = ["A red ball falls onto a table.", "A blue cube slides along a table."]
+    pairs = [(text, said(f"{text} Gravity pulls it down.")) for text in prompts for _ in range(2)]
+    found = {}
+    for name, workers in (("serial", None), ("local", 1), ("local", 2)):
+        folder = tmp_path / f"{name}{workers}"
+        folder.mkdir()
+        scores = ClipScores(
+            open_plugin("generator", parse_spec("tabletop")),
+            [open_plugin("judge", parse_spec("kinematic"))],
+            folder / "cache",
+            lambda clips, name=name, workers=workers: make_executor(name, clips, workers),
+        )
+        at = Bench.__new__(Bench)
+        at.log, at.metrics, at.extra = folder / "log.jsonl", {}, {}
+        at.reward = PhysicsReward(rules(), scores, RewardLog(at.log), frozenset({END}))
+        found[name, workers] = at(pairs, step=30)
+        scores.close()
+    assert len(set(map(tuple, found.values()))) == 1
+    assert all(value is not None for value in found["serial", None])
+
+
+class Carded(Painter):
+    def __init__(self, view, licence="Apache-2.0"):
+        super().__init__()
+        self.card = SimpleNamespace(training_on_outputs=view)
+        self.info = PluginInfo(name="carded", revision="1", licence=licence, fingerprint={})
+
+
+def test_a_licence_that_forbids_training_is_refused_unless_overridden():
+    part = opened("generator", Carded("forbidden", "Tencent Hunyuan Community"))
+    with pytest.raises(ConfigError, match="Tencent Hunyuan Community"):
+        check_licences([part], override=False)
+    assert "forbidden" in check_licences([part], override=True)[0]
+    assert "unknown" in check_licences([opened("generator", Carded("unknown"))], override=False)[0]
+    assert check_licences([opened("generator", Carded("allowed"))], override=False) == []
+
+
+def test_the_truth_is_never_trained_on():
+    oracle = open_plugin("judge", parse_spec("oracle"))
+    with pytest.raises(ConfigError, match=r"reward\.holdout"):
+        check_licences([oracle], override=True)
+
+
+def test_hunyuan_clips_are_refused_by_name_of_the_licence_alone():
+    painter = Painter()
+    painter.info = PluginInfo(
+        name="remote", revision="1", licence="Tencent Hunyuan Community", fingerprint={}
+    )
+    with pytest.raises(ConfigError, match="forbids"):
+        check_licences([opened("generator", painter)], override=False)
+
+
+def test_a_resumed_run_forgets_what_it_will_do_again(tmp_path):
+    log = RewardLog(tmp_path / "log.jsonl")
+    for step in range(4):
+        log.write("train", step, 0.5, ["a"], [{"reward": step}])
+        log.write("eval", step + 1, 0.5, ["a"], [{"reward": step}])
+    log.resume(2)
+    left = [(row["split"], row["step"]) for row in read_jsonl(tmp_path / "log.jsonl")]
+    assert left == [("train", 0), ("eval", 1), ("train", 1), ("eval", 2)]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from phybench.refiners.phyprompt import PhyPrompt, read_card
+from phybench.training.recipe import load_recipe
+from phybench.training.sft import check_lengths, sft_dataset, train_sft
+from tiny_training import PROMPTS, triples
+
+from phybench.contracts import Refinement
+from phybench.errors import ConfigError
+
+
+def test_stage_one_gives_a_checkpoint_that_the_refiner_runs(tiny):
+    folder = tiny.folder / "phyprompt-mini-sft"
+    card = read_card(folder)
+    assert (card.stage, card.size, card.system_prompt) == ("sft", "mini", "Physics first.")
+    refiner = PhyPrompt(size="mini", checkpoint=str(folder), device="cpu", temperature=0.0)
+    results = refiner.refine(PROMPTS, [0] * len(PROMPTS))
+    good = [one for one in results if isinstance(one, Refinement)]
+    assert len(good) >= 3
+    assert all(len(one.reasoning.splitlines()) == 5 for one in good)
+
+
+def test_the_card_of_the_data_lies_beside_the_states(tiny):
+    card = json.loads(
+        (tiny.folder / "phyprompt-mini-sft" / "training" / "cot-card.json").read_text()
+    )
+    assert card["rows"] == len(triples())
+
+
+def test_the_loss_lies_on_the_reply_and_its_end_mark_alone(tiny, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    start = tiny.folder / "phyprompt-mini-sft"
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    one = triples()[0]
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(start),
+        args=SFTConfig(
+            output_dir=str(tmp_path),
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            max_length=200,
+            completion_only_loss=True,
+            report_to=[],
+        ),
+        train_dataset=sft_dataset([one], "Physics first."),
+        processing_class=tokenizer,
+    )
+    batch = trainer.data_collator([trainer.train_dataset[0]])
+    labels = [int(label) for label in batch["labels"][0] if label != -100]
+    assert tokenizer.decode(labels).strip() == f"{one.reply}<|im_end|>"
+
+
+def test_samples_that_would_be_cut_are_refused(tiny, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.folder / "phyprompt-mini-sft")
+    with pytest.raises(ConfigError, match=r"`sft.max_length` ≥ \d+"):
+        check_lengths(triples(), tokenizer, tiny(tmp_path, "sft.max_length=50"))
+    with pytest.raises(ConfigError, match=r"`grpo.max_new_tokens` ≥ \d+"):
+        check_lengths(triples(), tokenizer, tiny(tmp_path, "grpo.max_new_tokens=20"))
+
+
+def test_an_adapter_is_merged_and_a_broken_off_stage_continues(tiny, tmp_path, monkeypatch):
+    import torch
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))
+    base = tiny.folder / "phyprompt-mini-sft"
+    changes = [
+        *tiny.base,
+        f"output='{tmp_path}'",
+        "model={path: '" + str(base) + "', dtype: float32}",
+        "sft.lora={rank: 4, alpha: 8}",
+        "sft.epochs=4",
+        "sft.save_every=2",
+    ]
+    recipe = load_recipe("phyprompt-mini", changes)
+    whole = load_file(train_sft(recipe, print) / "model.safetensors")
+    assert not (recipe.start / "adapter_config.json").exists()
+    before = load_file(base / "model.safetensors")
+    assert any(not torch.equal(whole[name], before[name]) for name in whole)
+    shutil.rmtree(recipe.start / "training" / "checkpoint-4")
+    again = load_file(train_sft(recipe, print) / "model.safetensors")
+    assert all(torch.allclose(whole[name], again[name], atol=1e-6) for name in whole)
+
+
+def test_another_recipe_does_not_continue_in_the_same_folder(tiny):
+    other = load_recipe("phyprompt-mini", [*tiny.base, f"output='{tiny.folder}'", "seed=7"])
+    with pytest.raises(ConfigError, match="of another one"):
+        train_sft(other, print)
