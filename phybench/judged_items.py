@@ -89,3 +89,20 @@ def clip_of(item: JudgedItem) -> Clip | None:
         return None
     path = item.clip["path"]
     return Clip(**{**item.clip, "path": Path(path) if path else None})
+
+
+def broken_laws(score: Mapping[str, Any]) -> list[str]:
+    """What a judge names as broken in a score row's details, without repetition.
+
+    Judges say it as ``law`` (one name), as ``violations`` (names, or objects with an ``id``), or
+    as the ``law`` of each vote of each of their ``asks``.
+    """
+    details = score.get("details") or {}
+    votes = [vote for ask in (details.get("asks") or {}).values() for vote in ask["votes"]]
+    named = [
+        details.get("law"),
+        *(details.get("violations") or []),
+        *(vote.get("law") for vote in votes),
+    ]
+    names = [each.get("id") if isinstance(each, Mapping) else each for each in named]
+    return list(dict.fromkeys(str(name) for name in names if name))

@@ -11,6 +11,7 @@ from phybench.errors import ConfigError, MissingExtraError, StorageError
 from phybench.export.inspect_log import inspect_log
 from phybench.export.lm_eval_log import lm_eval_results, lm_eval_samples, task_name
 from phybench.export.rows import CellItems, cells_with_items, flat_rows, slugs
+from phybench.judged_items import broken_laws
 from phybench.records import write_text
 from phybench.results import Run
 
@@ -143,7 +144,7 @@ def _failures(run: Run, target: Path) -> list[Path]:
             "judge": cell.metrics.judge,
             "sa": score["sa"],
             "pc": score["pc"],
-            "violated": _violated(score),
+            "violated": broken_laws(score),
             "reply": score["reply"],
         }
         for cell in cells_with_items(run)
@@ -153,13 +154,6 @@ def _failures(run: Run, target: Path) -> list[Path]:
     path = target / "failures.jsonl"
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return [path]
-
-
-def _violated(score: Mapping[str, Any]) -> list[str]:
-    """The laws that the judge names as broken, where it names any."""
-    details = score.get("details", {})
-    named = details.get("law") or details.get("violated") or []
-    return [named] if isinstance(named, str) else [str(name) for name in named]
 
 
 def _parquet(run: Run, target: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError, StorageError
-from phybench.judged_items import JudgedItem, read_items
+from phybench.judged_items import JudgedItem, broken_laws, read_items
 from phybench.results import Run
 
 Clips = Literal["beside", "embed", "none"]
@@ -87,10 +87,9 @@ def _score(score: Mapping[str, Any]) -> list[Any]:
 
 def _laws(item: JudgedItem) -> list[str]:
     """Laws that a judge or the ground truth says are broken."""
-    found = [score.get("details", {}).get("law") for score in item.scores.values()]
-    if item.clip is not None:
-        found.append((item.clip["meta"].get("truth") or {}).get("law"))
-    return sorted({law for law in found if isinstance(law, str) and law})
+    found = {law for score in item.scores.values() for law in broken_laws(score)}
+    truth = (item.clip or {"meta": {}})["meta"].get("truth") or {}
+    return sorted(found | ({str(truth["law"])} if truth.get("law") else set()))
 
 
 def _clip_url(item: JudgedItem, clips: Clips, target: Path, files: dict[str, str]) -> str:
