@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from phybench import __version__
+from phybench.commands.audit import audit
+from phybench.commands.calibrate import calibrate
 from phybench.commands.compare import compare
+from phybench.commands.export import export
 from phybench.commands.gate import gate
 from phybench.commands.leaderboard import leaderboard
 from phybench.commands.listing import doctor, list_plugins
 from phybench.commands.refine import refine
+from phybench.commands.report import report
 from phybench.commands.run import plan, run
 from phybench.commands.score import score
+from phybench.commands.train import app as train
 from phybench.errors import ConfigError, PhybenchError
 
 EXIT_FAILURES = 1
@@ -35,7 +40,12 @@ app.command(name="list")(list_plugins)
 app.command()(doctor)
 app.command()(leaderboard)
 app.command()(compare)
+app.command()(report)
+app.command()(calibrate)
+app.command()(audit)
+app.command()(export)
 app.add_typer(gate, name="gate")
+app.add_typer(train, name="train")
 
 
 @app.callback(invoke_without_command=True)
