@@ -150,7 +150,7 @@ def build_trainer(
         quiet,
     )
     from transformers import AutoTokenizer
-    from trl import GRPOTrainer
+    from trl import GRPOTrainer  # type: ignore[attr-defined]
 
     tokenizer = AutoTokenizer.from_pretrained(recipe.start, local_files_only=True)
     rank = process().process_index
