@@ -93,6 +93,7 @@ class Local:
                 "parser": PARSER_VERSION,
             },
             max_batch=batch,
+            gpu_gib=setup.gpu_gib,
             seeded=temperature > 0,
             extra="vllm" if engine == "vllm" else "local",
         )

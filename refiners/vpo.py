@@ -88,6 +88,7 @@ class Vpo:
                 "parser": PARSER_VERSION,
             },
             max_batch=batch,
+            gpu_gib=setup.gpu_gib,
             extra="vllm" if engine == "vllm" else "local",
         )
 

@@ -200,6 +200,18 @@ def test_fingerprint_names_weights_and_wording(taught, untaught, instructions):
         assert other != base
 
 
+def test_gpu_memory_follows_from_the_weights(taught, instructions, tmp_path):
+    import shutil
+
+    model = shutil.copytree(taught, tmp_path / "model")
+    with (model / "model.safetensors").open("ab") as file:
+        file.truncate(2**30)  # a sparse file: one GiB of 16-bit weights
+    on_gpu = {"device": "cuda", "model": model, "instructions": instructions}
+    assert local(**on_gpu).info.gpu_gib == 1.2
+    assert local(**on_gpu, dtype="float32").info.gpu_gib == 2.5
+    assert local(**{**on_gpu, "device": "cpu"}).info.gpu_gib == 0
+
+
 def test_greedy_repeats_share_one_refinement(taught, instructions):
     assert not local(taught, instructions).info.seeded
     assert local(taught, instructions, temperature=0.7).info.seeded
