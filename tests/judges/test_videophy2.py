@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import math
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import owl_checkpoint as tiny
 import pytest
@@ -249,3 +251,24 @@ def test_describing_the_judge_imports_no_torch(random_folder):
         f"VideoPhy2(model={str(random_folder)!r}).info; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.extended
+def test_compiling_changes_no_score(random_folder, clip):
+    plain = score(VideoPhy2(model=str(random_folder), reading="expected"), clip)
+    compiled = score(VideoPhy2(model=str(random_folder), reading="expected", compiled=True), clip)
+    assert compiled.sa == pytest.approx(plain.sa, abs=1e-4)
+    assert compiled.pc == pytest.approx(plain.pc, abs=1e-4)
+
+
+def test_asking_together_gives_the_answers_of_asking_in_the_originals_order(capsys):
+    path = Path(__file__).parents[2] / "benchmarks/bench_videophy2.py"
+    spec = importlib.util.spec_from_file_location("bench_videophy2", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = benchmark
+    spec.loader.exec_module(benchmark)
+    timings = benchmark.main(
+        ["--sizes", "tiny", "--clips", "2", "--height", "32", "--tokens", "1", "12"]
+    )
+    assert all(timing.same for timing in timings)
+    assert "tokens per answer" in capsys.readouterr().out
