@@ -102,7 +102,10 @@ def _states(
     own, stride = observation.motions[thing], observation.stride
     gap = clearance(observation, thing)
     on = gap <= limits.flight_gap
-    bounce = may_touch(own, gap, limits) & ~(on[:-1] & on[1:])
+    bend = np.abs(np.diff(own.y, 2, prepend=np.nan, append=np.nan))
+    kink = (np.nan_to_num(bend) > limits.kink) & ~own.hung
+    rests = on[:-1] & on[1:] & ~kink[:-1] & ~kink[1:]
+    bounce = may_touch(own, gap, limits) & ~rests
     bad = np.concatenate([[0], np.cumsum(bounce | ~stretch[:-1] | ~stretch[1:])])
     start = np.arange(len(own.x) - stride)
     start = start[bad[start + stride] == bad[start]]

@@ -74,7 +74,7 @@ def _swap(
 def _bounce(observation: Observation, one: int, other: int, limits: Thresholds) -> Finding | None:
     """A sideways collision: the hit thing must move, and they part no faster than they met."""
     a, b = observation.motions[one], observation.motions[other]
-    meeting = _meeting(observation, one, other)
+    meeting = _meeting(observation, one, other, limits)
     if meeting is None:
         return None
     begin, end = meeting
@@ -101,7 +101,9 @@ def _bounce(observation: Observation, one: int, other: int, limits: Thresholds) 
     return _unmoved(observation, one, other, begin, speeds, limits)
 
 
-def _meeting(observation: Observation, one: int, other: int) -> tuple[int, int] | None:
+def _meeting(
+    observation: Observation, one: int, other: int, limits: Thresholds
+) -> tuple[int, int] | None:
     """First and last frame of the first sideways contact, which may fall between two frames."""
     a, b = observation.motions[one], observation.motions[other]
     level = (np.fmin(a.bottom, b.bottom) - np.fmax(a.top, b.top)) > 0.3 * np.fmin(
@@ -113,21 +115,29 @@ def _meeting(observation: Observation, one: int, other: int) -> tuple[int, int] 
         apart = np.flatnonzero(~touching[begin:])
         end = begin + int(apart[0]) - 1 if len(apart) else len(touching) - 1
         return (begin, end) if begin > 0 else None
-    return _meeting_between(observation, one, other, level)
+    return _meeting_between(observation, one, other, level, limits)
 
 
 def _meeting_between(
-    observation: Observation, one: int, other: int, level: Flags
+    observation: Observation, one: int, other: int, level: Flags, limits: Thresholds
 ) -> tuple[int, int] | None:
     """A contact between frames: closing, then parting, with little room at the turn."""
     a, b = observation.motions[one], observation.motions[other]
     gap = np.fmax(a.left - b.right, b.left - a.right) - 1
     change = np.diff(gap)
-    for frame in range(1, len(change) - 1):
-        turn = change[frame - 1] < -1 and change[frame + 1] > -0.3
-        if turn and level[frame] and gap[frame : frame + 2].min() < -change[frame - 1]:
-            return frame + 1, frame
-    return None
+    turns = [
+        frame
+        for frame in range(1, len(change) - 1)
+        if change[frame - 1] < -1
+        and change[frame + 1] > -limits.start_rest
+        and level[frame]
+        and gap[frame : frame + 2].min() < -change[frame - 1]
+    ]
+    if not turns:
+        return None
+    # The step of the impact itself may look like parting: the next one then is the turn.
+    turn = turns[0] + 1 if turns[0] + 1 in turns else turns[0]
+    return turn + 1, turn
 
 
 def _unmoved(

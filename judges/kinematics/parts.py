@@ -73,7 +73,7 @@ def _source(colour: int, palette: Floats, air: Floats, limits: Thresholds) -> in
     Mixing with grey keeps the hue, mixing with the air stays on a line in RGB.
     """
     chroma = np.ptp(palette, axis=1)
-    if chroma[colour] < limits.line_chroma:
+    if chroma[colour] < limits.mixture_chroma:
         return None
     best, nearest = None, np.inf
     for other, full in enumerate(palette):

@@ -74,14 +74,28 @@ class Blobs:
 
 
 def shrink(frames: NDArray[np.uint8], shortest: int) -> Floats:
-    """Average whole pixels together until the short side is below twice ``shortest``."""
-    factor = max(1, min(frames.shape[1:3]) // shortest)
-    if factor == 1:
-        return frames.astype(np.float32)
-    height, width = (side // factor * factor for side in frames.shape[1:3])
-    cut = frames[:, :height, :width].astype(np.float32)
-    shape = (len(frames), height // factor, factor, width // factor, factor, 3)
-    return cut.reshape(shape).mean(axis=(2, 4))
+    """Average the picture down to ``shortest`` pixels on its short side; smaller ones stay.
+
+    All thresholds in pixels then mean the same share of the picture.
+    """
+    out: Floats = frames.astype(np.float32)
+    count, height, width, _ = frames.shape
+    side = min(height, width)
+    if side <= shortest:
+        return out
+    rows = _averages(height, round(height * shortest / side))
+    columns = _averages(width, round(width * shortest / side))
+    out = np.matmul(rows, out.reshape(count, height, width * 3)).reshape(count, -1, width, 3)
+    return np.ascontiguousarray(np.einsum("thwc,vw->thvc", out, columns, optimize=True))
+
+
+def _averages(before: int, after: int) -> Floats:
+    """(after, before) weights that average pixels by the length that they overlap."""
+    edges = np.linspace(0, before, after + 1)
+    cells = np.arange(before)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    weights: Floats = (np.clip(overlap, 0, None) * after / before).astype(np.float32)
+    return weights
 
 
 def pixel_noise(frames: Floats) -> float:

@@ -27,9 +27,9 @@ def _dead_stop(
 ) -> Finding | None:
     own, stride = observation.motions[thing], observation.stride
     stop = _rest_begins(own.x, own.y, observation.fps, limits)
-    if stop is None or stop < 3 * stride:
+    if stop is None or stop - own.track.first < 2 * stride:
         return None
-    back = stop - stride * np.arange(4)
+    back = np.maximum(stop - stride * np.arange(4), own.track.first)
     speeds = np.hypot(np.diff(own.x[back]), np.diff(own.y[back]))  # newest first
     newest, last, before = speeds
     # The stop lies somewhere in the newest step, so its speed is only partly left.

@@ -15,7 +15,8 @@ class Thresholds:
     """Limits of the measurements; lengths in working pixels unless they say otherwise."""
 
     shortest_side: int = 64
-    """Pictures are averaged down to 64..127 px: four-fold less noise at 256 px, and one speed."""
+    """Pictures are averaged down to this short side: four-fold less noise at 256 px, and lengths
+    in pixels are the same share of every picture."""
 
     # --- segmentation, colours in 0..255
     edge_step: float = 10.0
@@ -87,6 +88,8 @@ class Thresholds:
     """... if it lies this near to the line between the air's colour and a thing's."""
     mixture_hue: float = 0.05
     """... or has this hue but less colour: colour names lie 0.06 or more apart."""
+    mixture_chroma: float = 25.0
+    """... if it has any colour to speak of; greys have less, even beside bright things."""
     mixture_pale: float = 0.5
     """What shines through a rim (water, walls) has at most half the chroma of the thing."""
     line_chroma: float = 40.0
@@ -115,8 +118,9 @@ class Thresholds:
     # --- laws: free flight
     weakest_gravity: float = 0.25
     """Smallest believable gravity in picture heights per s^2: the picture is then 40 m high."""
-    flight_gap: float = 1.5
-    """A thing flies freely while this many pixels are empty around it."""
+    flight_gap: float = 2.5
+    """A thing flies freely while this many pixels are empty around it: chroma bleeding hides up
+    to two pixels of things that touch."""
     bounce_room: float = 1.2
     """... and what is empty at both ends of a step exceeds its path by this factor, as a thing
     may touch and leave a surface between two frames."""
@@ -165,6 +169,8 @@ class Thresholds:
     swing_growth: float = 1.04
     """Ratio of successive swings of a spring that is still lawful."""
 
+    kink: float = 1.0
+    """Change of vertical speed in px/frame from which a step on the ground hides a bounce."""
     pushing_step: float = 0.5
     """Pixels per frame from which a touching thing may give energy."""
 
@@ -179,7 +185,7 @@ class Thresholds:
     """Pixels within which a thing at rest seems to move."""
     still_seconds: float = 0.3
     """A thing that has not moved for so long is at rest."""
-    stop_speed: float = 2.0
+    stop_speed: float = 2.5
     """Pixels per stride from which a dead stop is told from the end of slowing down."""
     stop_ratio: float = 2.5
     """A stop is sudden if the last speed is so many times the slowing before it."""
@@ -220,9 +226,9 @@ class Thresholds:
     a fall over a gap of half a height takes about 0.2 s."""
 
     # --- liquids
-    stream_width: float = 5.0
+    stream_width: float = 6.5
     """Widest stream in pixels of a 64 px picture,"""
-    stream_length: float = 6.0
+    stream_length: float = 7.0
     """... and the length from which it is one: tips of triangles and balls are shorter."""
     liquid_loss: float = 0.7
     """Share of the liquid that must be seen at the end: walls hide up to a fifth of a cup."""
