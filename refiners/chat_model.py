@@ -113,20 +113,22 @@ class ChatModel:
         """Answer each question; one result per question, in order.
 
         An unusable reply is asked for again with the next seed, a cut one with twice the tokens.
-        A usable reply is kept and never asked for again.
+        A usable reply is kept and never asked for again; equal questions are asked once.
 
         Failure kinds: those of :meth:`phybench.endpoint.ChatClient.complete` and of
         :class:`phybench.refiners.replies.ReplyError`.
         """
         keys = [self._key(question) for question in questions]
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
         results: list[Answer[T] | Failure | None] = [
             self._kept(key, question) for key, question in zip(keys, questions, strict=True)
         ]
-        rows = [row for row, result in enumerate(results) if result is None]
+        rows = [row for row in sorted(first.values()) if results[row] is None]
         for attempt in range(self._settings.tries):
             self._send(rows, questions, keys, results, attempt)
             rows = [row for row in rows if _is_unusable(results[row])]
-        return [result for result in results if result is not None]
+        asked = (results[first[key]] for key in keys)
+        return [result for result in asked if result is not None]
 
     def close(self) -> None:
         """Close the connections."""

@@ -226,6 +226,14 @@ def test_what_was_paid_for_is_not_asked_again():
         assert len(server.requests) == 2
 
 
+def test_equal_questions_are_asked_once():
+    with FakeOpenAI(lambda body: answer(f"A video of {asked(body)}.")) as server:
+        refiner = chat(server, temperature=0)
+        results = refiner.refine(["one", "two", "one"], [1, 2, 3])
+        assert [one.text[-4:] for one in results] == ["one.", "two.", "one."]
+        assert len(server.requests) == 2
+
+
 def test_a_changed_wording_is_asked_anew():
     with FakeOpenAI([answer()]) as server:
         chat(server).refine([PROMPT], [5])
