@@ -115,7 +115,11 @@ class HackingStop(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Check after each evaluation, which is when the hold-out judge has spoken."""
-        self.reason = hacking(self._log)
+        from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+
+        # Rank 0 has written the log and decides for all: ranks that disagree wait for ever.
+        found = [hacking(self._log) if state.is_world_process_zero else ""]
+        self.reason = str(broadcast_object_list(found)[0])
         if self.reason:
             control.should_training_stop = True
             control.should_save = True

@@ -117,6 +117,8 @@ def claim(folder: Path, stage: str, recipe: Recipe) -> Path:
             f"Expected {str(folder)!r} to be empty or of the same recipe, but it holds a training "
             f"of another one ({note}). Give another folder with --set output=FOLDER, or remove it."
         )
+    if not process().is_main_process:
+        return work
     text = json.dumps({"stage": stage, "identity": identity, "recipe": own}, indent=2)
     write_text(note, text + "\n")
     return work

@@ -50,9 +50,11 @@ def train_sft(recipe: Recipe, tell: Callable[[str], None]) -> Path:
     from trl import SFTTrainer  # type: ignore[attr-defined]
 
     work = claim(recipe.start, "sft", recipe)
-    with Cache(default_folder()) as cache:
+    # A teacher is asked by one rank; the others find its answers in the cache.
+    with process().main_process_first(), Cache(default_folder()) as cache:
         data = prepare(recipe, cache)
-    write_data(work, data.samples, data.facts)
+        if process().is_main_process:
+            write_data(work, data.samples, data.facts)
     tell(f"{len(data.samples)} samples: {data.facts}")
     model, tokenizer = _start(recipe, data.samples, work)
     check_lengths(data.samples, tokenizer, recipe)

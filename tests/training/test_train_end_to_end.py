@@ -132,6 +132,12 @@ def test_a_dry_run_says_what_it_costs_and_does_nothing(tiny, workplace):
     assert not (workplace / "phyprompt-mini").exists()
 
 
+def test_the_command_imports_nothing_heavy():
+    code = "import sys, phybench.commands.train as t; print({'torch', 'trl'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_the_recipe_that_was_run_is_on_record(tiny):
     note = read_json(tiny.folder / "phyprompt-mini-sft" / "training" / "recipe.json")
     assert note["stage"] == "sft"
