@@ -84,6 +84,15 @@ def load_pipeline(card: ModelCard, plan: LoadPlan) -> LoadedPipeline:
         variant=_variant(card, plan.folder),
         **_adapter(diffusers, plan, torch),
     )
+    return prepare_pipeline(pipe, card, plan)
+
+
+def prepare_pipeline(pipe: Any, card: ModelCard, plan: LoadPlan) -> LoadedPipeline:
+    """Set up and place a pipeline whose weights are loaded."""
+    import diffusers
+    import torch
+
+    traits = TRAITS[card.pipeline]
     pipe.set_progress_bar_config(disable=True)
     _set_scheduler(diffusers, pipe, card, plan)
     if plan.guidance is not None and traits.guider:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from pathlib import Path
 from typing import Any
 
 from phybench.generators.diffusers_load import Profile
@@ -46,6 +47,35 @@ def require_modules(name: str, traits: PipelineTraits) -> None:
                 f"generator `{name}` needs `{module}`, which is not installed and fails only in "
                 f"the middle of a run. Run: pip install {module.replace('_', '-')}"
             )
+
+
+def require_tokenizer_reader(name: str, folder: Path) -> None:
+    """Find out before any work that a bare sentencepiece tokenizer could not be read.
+
+    CogVideoX, Mochi, LTX and others bring ``spiece.model`` without ``tokenizer.json``; transformers
+    then needs two packages that it does not depend on, and fails with a word on a third.
+
+    Raises:
+        ConfigError: If one of them is not installed.
+    """
+    bare = [
+        path.parent
+        for path in folder.glob("tokenizer*/*.model")
+        if not (path.parent / "tokenizer.json").is_file()
+    ]
+    for module, package in (("sentencepiece", "sentencepiece"), ("google.protobuf", "protobuf")):
+        if bare and not _is_importable(module):
+            raise ConfigError(
+                f"generator `{name}` needs `{package}` to read the tokenizer in {bare[0]}. "
+                f"Run: pip install {package}"
+            )
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package is absent
+        return False
 
 
 def checked_batch(batch: int, traits: PipelineTraits, card: ModelCard) -> int:

@@ -27,6 +27,7 @@ from phybench.generators.diffusers_options import (
     checked_template,
     component_dtypes,
     require_modules,
+    require_tokenizer_reader,
     schedule_overrides,
     traits_of,
 )
@@ -132,6 +133,7 @@ class DiffusersVideo:
         checkpoint = locate(self._name, card, model, revision, download)
         adapter_folder = locate_adapter(self._name, card, adapter, checkpoint, download)
         check_class(checkpoint.folder, card, self._name)
+        require_tokenizer_reader(self._name, checkpoint.folder)
         self._revision = checkpoint.revision
         target = resolve_device(device)
         self._together = 1 if target == "cpu" else self._batch
@@ -163,7 +165,7 @@ class DiffusersVideo:
         return PluginInfo(
             name=self._name,
             revision=self._revision,
-            licence=self._card.licence,
+            licence=self._card.terms(),
             fingerprint=self._fingerprint(),
             max_batch=self._batch,
             video=native.settings(),
@@ -283,7 +285,6 @@ class DiffusersVideo:
             "profile": self._plan.profile,
             "offload": loaded.offload,
             "scheduler": dict(loaded.scheduler),
-            "licence_note": self._card.licence_note,
         }
 
     def _fingerprint(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class ModelCard(_Card):
         variant: File variant, e.g. ``bf16``.
         adapter: Hub id of a second repository (AnimateDiff's motion adapter).
         licence: Name of the weights' licence.
-        licence_note: What it binds a user of phybench to; printed with every run.
+        licence_note: What it binds a user of phybench to; shown with the licence.
         training_on_outputs: Whether the licence lets clips train another model (a refiner).
         components: Folder of the checkpoint to its size in GB (1e9 bytes); computed from parameter
             counts where the card of the model gives none.
@@ -114,6 +114,10 @@ class ModelCard(_Card):
     template: str = "{prompt}"
     vae_tiling: bool = False
     min_tile: tuple[int, int, int] | None = None
+
+    def terms(self) -> str:
+        """The licence's name and what it binds a user to."""
+        return f"{self.licence}. {self.licence_note}" if self.licence_note else self.licence
 
     def memory(self, offload: Literal["none", "model", "sequential"]) -> float:
         """GPU memory in GiB; without a published number, the weights alone as a lower bound."""

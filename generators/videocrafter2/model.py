@@ -195,7 +195,7 @@ def load_unet(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
 def build_unet(shape: UNetShape) -> Any:
     """Diffusers' ``UNet3DConditionModel`` with a frame-rate branch in its time embedding."""
     import diffusers
-    from diffusers.models.embeddings import TimestepEmbedding
+    from phybench.generators.videocrafter2.embedding import TimeAndRateEmbedding
 
     library: Any = diffusers
     unet = library.UNet3DConditionModel(
@@ -209,32 +209,12 @@ def build_unet(shape: UNetShape) -> Any:
         attention_head_dim=shape.head_size,
         norm_num_groups=_GROUPS,
     )
-    width = shape.channels[0]
-    unet.time_embedding = _time_and_rate(
-        TimestepEmbedding(width, 4 * width), TimestepEmbedding(width, 4 * width)
-    )
+    unet.time_embedding = TimeAndRateEmbedding(shape.channels[0])
     return unet
 
 
 def _block(way: str, attends: bool) -> str:
     return f"CrossAttn{way}Block3D" if attends else f"{way}Block3D"
-
-
-def _time_and_rate(time: torch.nn.Module, fps: torch.nn.Module) -> torch.nn.Module:
-    """A time embedding that adds the embedding of the frame rate (given as its condition)."""
-    import torch
-
-    class TimeAndRateEmbedding(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.time = time
-            self.fps = fps
-
-        def forward(self, sample: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-            summed: torch.Tensor = self.time(sample) + self.fps(condition)
-            return summed
-
-    return TimeAndRateEmbedding()
 
 
 def load_vae(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:

@@ -56,6 +56,11 @@ DEFAULT = [
     "modelscope",
 ]
 EXTENDED = sorted(set(tiny_pipelines.BUILDERS) - set(DEFAULT) - {"allegro"})
+CARDS = [
+    path
+    for path in sorted(PRESETS.glob("*.yaml"))
+    if yaml.safe_load(path.read_text())["plugin"] == "diffusers"
+]
 NOT_BUILT_HERE = {"cosmos1-7b", "cosmos2.5-2b"}
 Make = Callable[..., DiffusersVideo]
 
@@ -148,22 +153,24 @@ def test_allegro_generates_one_tile(saved: Callable[[str], dict[str, Any]], tmp_
 
 
 def test_every_preset_is_built_small_somewhere() -> None:
-    presets = {
-        path.stem
-        for path in PRESETS.glob("*.yaml")
-        if yaml.safe_load(path.read_text())["plugin"] == "diffusers"
-    }
     built = {*DEFAULT, *EXTENDED, "allegro", *NOT_BUILT_HERE}
-    assert {name for name in presets if "mini" not in name} == built
+    assert {path.stem for path in CARDS if "mini" not in path.stem} == built
 
 
-@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_documentation_lists_every_preset_with_its_licence() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "generators.md").read_text()
+    for path in CARDS:
+        card = load_card(path.stem)
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{path.stem}` |"))
+        assert card.licence in row
+        assert row.endswith(f"| {card.training_on_outputs} |")
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_cards_name_arguments_that_their_pipeline_has(path: Path) -> None:
     import diffusers
     from phybench.generators.diffusers_load import check_call
 
-    if yaml.safe_load(path.read_text())["plugin"] != "diffusers":
-        pytest.skip("not a diffusers preset")
     card = load_card(path.stem)
     check_call(getattr(diffusers, card.pipeline), card, TRAITS[card.pipeline])
     assert card.frames.allows(card.native.frames)
@@ -416,6 +423,29 @@ def test_missing_shard_is_named(saved: Callable[[str], dict[str, Any]], tmp_path
     (folder / "text_encoder" / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ConfigError, match=r"text_encoder/model-00001-of-00002\.safetensors"):
         DiffusersVideo(preset="cogvideox", model=str(folder))
+
+
+def test_bare_sentencepiece_tokenizer_names_the_package_it_needs(
+    saved: Callable[[str], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    folder = tmp_path / "bare"
+    shutil.copytree(saved("cogvideox")["model"], folder)
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    (folder / "tokenizer" / "spiece.model").write_bytes(b"")
+    assert DiffusersVideo(preset="cogvideox", model=str(folder)).info.name == "cogvideox"
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if "protobuf" in name else found(name)
+    )
+    with pytest.raises(ConfigError, match="pip install protobuf"):
+        DiffusersVideo(preset="cogvideox", model=str(folder))
+
+
+def test_licence_is_shown_with_what_it_binds_to(make: Make) -> None:
+    assert "must not be used to improve any other AI model" in make("hunyuanvideo").info.licence
+    assert make("hunyuanvideo").card.training_on_outputs == "forbidden"
 
 
 def test_checkpoint_of_another_pipeline_is_refused(make: Make, saved: Any) -> None:
