@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
-from phybench.judges.mplug_owl.settings import Quantize, Settings
+from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.judges.rating_replies import RatingReply, Reading, judged
 from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
 from pydantic import Field
@@ -68,7 +68,9 @@ class VideoPhy2:
         dtype: ``auto`` is bfloat16 (as published) on a GPU and float32 on a CPU.
         quantize: ``8bit`` or ``4bit`` for the language model, by bitsandbytes.
         compiled: Use ``torch.compile`` on the vision side; pays off for thousands of clips.
-        batch: Clips per forward pass; halved when memory runs out.
+        batch: Clips per forward pass, halved when memory runs out; by default 4 on a GPU and 1 on
+            a CPU, where a batch gains nothing. With 1 a result is the same to the last bit
+            whatever else is judged, with more it is the same to rounding.
 
     Raises:
         ConfigError: If files of the checkpoint are missing, with their size and licence.
@@ -84,7 +86,7 @@ class VideoPhy2:
         dtype: Dtype = "auto",
         quantize: Quantize = "none",
         compiled: bool = False,
-        batch: Annotated[int, Field(ge=1)] = 4,
+        batch: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         place = resolve_device(device)
         self.settings = Settings(
@@ -93,7 +95,7 @@ class VideoPhy2:
             dtype=resolve_dtype(dtype, place),
             quantize=quantize,
             compiled=compiled,
-            batch=batch,
+            batch=batch or default_batch(place),
         )
         self.settings.check("videophy2")
         self._reading: Reading = reading

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from phybench.judges.mplug_owl.files import OwlFiles
 
-from phybench.errors import ConfigError, MissingExtraError
+from phybench.errors import MissingExtraError
 
 Quantize = Literal["none", "8bit", "4bit"]
 VERSION = "1"
@@ -17,6 +17,7 @@ VERSION = "1"
 _LIBRARIES = ("torch", "transformers", "sentencepiece", "av")
 _SHARE = {"none": 1.0, "8bit": 0.55, "4bit": 0.32}
 """Memory relative to bfloat16; embeddings, vision tower and output layer stay in 16 bit."""
+_GPU_BATCH = 4
 _WORKING_GIB = 2.0
 """Activations and keys/values of a batch of 4, rounded up."""
 
@@ -45,8 +46,8 @@ class Settings:
         """Raise now what would fail at the first clip.
 
         Raises:
-            MissingExtraError: If the extra ``local`` is not installed.
-            ConfigError: If a quantised model is asked for without bitsandbytes.
+            MissingExtraError: If the extra ``local`` is not installed, or the extra ``quantize``
+                is needed and is not.
         """
         for module in ("torch", "transformers", "sentencepiece"):
             if find_spec(module) is None:
@@ -55,8 +56,6 @@ class Settings:
             raise MissingExtraError(
                 f"judge `{judge}` with `quantize={self.quantize}`", "bitsandbytes", "quantize"
             )
-        if self.batch < 1:
-            raise ConfigError(f"Expected `batch` to be ≥ 1, but got {self.batch}.")
 
     def fingerprint(self) -> dict[str, Any]:
         """What of it can change a score."""
@@ -81,6 +80,11 @@ class Settings:
         double = 2.0 if self.dtype == "float32" else 1.0
         share = _SHARE[self.quantize] * double
         return round(self.files.weights_gib * share + _WORKING_GIB, 1)
+
+
+def default_batch(device: str) -> int:
+    """Clips per forward pass where the user names no number."""
+    return 1 if device == "cpu" else _GPU_BATCH
 
 
 def _version(name: str) -> str:

@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 from phybench.judges.videocon import VideoCon  # noqa: E402
 
 from phybench import PROBABILITY, Clip, JudgeRequest  # noqa: E402
+from phybench.testing import check_judge  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,11 @@ def test_faithful_takes_the_softmax_in_the_models_type(folder, clip):
     for probability in likely.values():
         assert float(torch.tensor(probability).bfloat16()) == probability
     assert result.sa == pytest.approx(0.75, abs=0.02)
+
+
+def test_the_contract_of_judges_holds(folder, clip):
+    requests = [JudgeRequest(clip, "a ball"), JudgeRequest(clip, "water pours down a long pipe")]
+    check_judge(lambda: VideoCon(model=str(folder)), requests)
 
 
 def test_each_clip_of_a_batch_is_judged_as_if_alone(tmp_path):

@@ -21,6 +21,7 @@ pytest.importorskip("transformers")
 from phybench.judges.videophy2 import VideoPhy2  # noqa: E402
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest, Score  # noqa: E402
+from phybench.testing import check_judge  # noqa: E402
 
 EOS = 2
 RULES = ("A dropped ball falls.", "Water flows down.", "A mirror reflects.")
@@ -144,6 +145,12 @@ def test_batches_and_rules_do_not_change_a_result(random_folder, tmp_path):
         assert one.rules == two.rules == five.rules
         assert one.sa == pytest.approx(two.sa, abs=1e-5)
         assert one.pc == pytest.approx(five.pc, abs=1e-5)
+
+
+def test_the_contract_of_judges_holds(random_folder, clip, tmp_path):
+    other = Clip(tiny.write_clip(tmp_path / "other.mp4", seed=9), "other", frames=12)
+    requests = [JudgeRequest(clip, "a ball", RULES[:1]), JudgeRequest(other, "water pours down")]
+    check_judge(lambda: VideoPhy2(model=str(random_folder), reading="expected"), requests)
 
 
 def test_a_broken_clip_fails_alone(random_folder, clip, tmp_path):

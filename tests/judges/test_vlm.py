@@ -13,6 +13,7 @@ import pytest
 from phybench.judges.vlm import Vlm
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
+from phybench.testing import check_judge
 from phybench.video import read_frames, write_frames
 
 KEY = "sk-judge-0987654321-secret"
@@ -287,6 +288,16 @@ def test_costs_are_accounted(clip):
     result, _ = judged(action, clip, **prices)
     # 1000 tokens at 2 $/M and 100 at 8 $/M.
     assert result.details["cost_usd"] == pytest.approx(0.0028)
+
+
+def test_the_contract_of_judges_holds(clip):
+    def script(body):
+        text = body["messages"][-1]["content"][-1]["text"]
+        return fake.reply(rating(sa=2) if "water" in text else rating())
+
+    requests = [JudgeRequest(clip, "a ball"), JudgeRequest(clip, "pours water")]
+    with fake.FakeOpenAI(script) as server:
+        check_judge(lambda: judge_for(server), requests)
 
 
 def test_one_broken_clip_costs_nothing_and_fails_alone(clip, tmp_path):
