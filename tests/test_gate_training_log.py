@@ -44,6 +44,42 @@ def test_reward_up_while_the_holdout_stays_flat_is_hacking() -> None:
     assert "hold-out judge lags" in hacking.message
 
 
+def evaluations(start: float, end: float, noise: float, seed: int) -> NDArray[np.float64]:
+    return np.linspace(start, end, 10) + np.random.default_rng(seed).normal(0, noise, 10)
+
+
+def test_a_holdout_that_speaks_rarely_and_rises_along_is_no_alarm() -> None:
+    """Ten noisy evaluations that rise as much as the reward: at a true 1 %, 3 of 60 are rare."""
+    alarms = [
+        found(
+            {
+                "reward": series(0.3, 0.5, 0.05, seed),
+                "evaluated": evaluations(0.3, 0.5, 0.02, 1000 + seed),
+                "holdout": evaluations(0.25, 0.45, 0.03, 2000 + seed),
+            }
+        )[1].outcome
+        is Outcome.FAIL
+        for seed in range(60)
+    ]
+    assert sum(alarms) <= 3
+
+
+def test_a_reward_that_only_its_curriculum_lifts_is_no_hacking() -> None:
+    columns = {
+        "reward": series(0.3, 0.6, 0.03, 0),
+        "evaluated": evaluations(0.4, 0.4, 0.02, 1),
+        "holdout": evaluations(0.4, 0.4, 0.02, 2),
+    }
+    assert found(columns)[1].outcome is not Outcome.FAIL
+    lifted = {**columns, "evaluated": evaluations(0.4, 0.7, 0.02, 1)}
+    assert found(lifted)[1].outcome is Outcome.FAIL
+
+
+def test_windows_of_a_changing_reward_are_not_compared() -> None:
+    columns = {"reward": series(0.6, 0.3, 0.05, 0), "weight": np.linspace(1, 0.1, STEPS)}
+    assert found(columns)[0].outcome is Outcome.SKIPPED
+
+
 def test_two_of_length_kl_and_motion_fail_one_is_said() -> None:
     reward = series(0.3, 0.6, 0.05, 0)
     longer, still = series(80, 200, 5, 1), series(1.0, 0.2, 0.05, 2)

@@ -48,7 +48,7 @@ def check(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the log: reward|holdout|length|kl|motion=NAME."),
+        typer.Option(help="Column of the log: reward|evaluated|holdout|length|kl|motion=NAME."),
     ] = None,
     still: Annotated[
         bool, typer.Option("--still", help="The log's reward should not change at all.")

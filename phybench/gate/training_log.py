@@ -19,18 +19,29 @@ from numpy.typing import NDArray
 from phybench.errors import ConfigError
 from phybench.gate.findings import Finding, Outcome
 from phybench.records import read_json, read_jsonl
+from phybench.statistics.interval import student_quantile
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "reward": ("reward",),
+    "evaluated": ("eval_reward",),
     "holdout": ("holdout", "holdout_reward", "holdout/reward", "eval_holdout"),
     "length": ("completions/mean_length", "mean_length"),
     "kl": ("kl",),
     "motion": ("motion", "clip_motion"),
+    "weight": ("curriculum/w_sa",),
 }
-"""What is read and under which names; the first three of TRL's log are its own names."""
+"""What is read and under which names; `reward`, lengths and `kl` are TRL's own.
+
+`evaluated` is the trained judge's reward at the evaluations at which the hold-out judge speaks too:
+same clips, fixed weights. Where it is logged the hold-out is compared with it and not with the
+training reward, which a curriculum moves by its weights alone."""
 WINDOWS = 10
 BLOCKS = 20
 PERMUTATIONS = 20_000
+_FEWEST = 5
+"""Evaluations below which a trend of the hold-out judge says nothing."""
+_FEWEST_FOR_TREND = 8
+"""Values from which Kendall's test can be significant at 0.1 % without being perfect."""
 _BATCH = 1_000
 _ENOUGH = 50
 ALPHA = 0.001
@@ -42,8 +53,8 @@ class Limits:
     """When a signal counts; our choices, as none is published.
 
     Args:
-        lag: The hold-out judge lags if it rises less than this share of the reward's rise, both in
-            units of their own initial spread.
+        lag: The hold-out judge lags if it rises less than this share of the reward's rise. Both
+            must be in one unit, as phybench's trainer logs them (0..1).
         growth: Relative growth of the length, or relative loss of motion, that counts.
         kl: Mean KL in the last window, as the trainer logs it, that counts.
     """
@@ -139,12 +150,15 @@ def check_log(
             f"{len(log.series['reward'])} logged rewards are too few; {2 * BLOCKS} are needed."
         )
         return [Finding("training", "reward", Outcome.BLOCKED, message)]
-    drift = _drift(log.series["reward"], still=still, seed=seed)
+    drift = _drift(log, still=still, seed=seed)
     return [drift] if still else [drift, _hacking(log, limits or Limits())]
 
 
-def _drift(rewards: NDArray[np.float64], *, still: bool, seed: int) -> Finding:
-    windows = np.array_split(rewards, WINDOWS)
+def _drift(log: TrainingLog, *, still: bool, seed: int) -> Finding:
+    if np.ptp(log.series.get("weight", np.zeros(1))) > 0:
+        message = "The reward's weights change (curriculum), so its windows are not comparable."
+        return Finding("training", "reward drift", Outcome.SKIPPED, message)
+    windows = np.array_split(log.series["reward"], WINDOWS)
     rng = np.random.default_rng(seed)
     alpha = ALPHA / (WINDOWS - 1)
     first = windows[0]
@@ -182,8 +196,9 @@ def window_p(
 
 def _hacking(log: TrainingLog, limits: Limits) -> Finding:
     name = "reward hacking"
-    rises = trend_p(log.series["reward"]) <= ALPHA
-    if not rises:
+    evaluated = log.series.get("evaluated", np.zeros(0))
+    trained = evaluated if len(evaluated) >= _FEWEST_FOR_TREND else log.series["reward"]
+    if trend_p(trained) > ALPHA:
         return Finding("training", name, Outcome.OK, "The reward does not rise.")
     checks = {
         "holdout": _holdout_lags(log, limits),
@@ -229,29 +244,28 @@ def _block_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _holdout_lags(log: TrainingLog, limits: Limits) -> str | None:
     """Empty if the hold-out rises along; ``None`` if it was not logged often enough."""
     holdout = log.series.get("holdout")
-    if holdout is None or len(holdout) < 5:
+    if holdout is None:
         return None
-    reward_rise, _ = _rise(log.series["reward"])
-    rise, error = _rise(holdout)
-    upper = rise + 2.326 * error  # 99 % one-sided normal bound
-    if upper < limits.lag * reward_rise:
-        return (
-            f"the hold-out judge lags: {rise:+.1f} against {reward_rise:+.1f} spreads "
-            f"(99 % bound {upper:+.1f})"
-        )
+    evaluated = log.series.get("evaluated", np.zeros(0))
+    trained = evaluated if len(evaluated) >= len(holdout) else log.series["reward"]
+    if min(len(holdout), len(trained)) < _FEWEST:
+        return None
+    (wanted, error), (rise, own_error) = _rise(trained), _rise(holdout)
+    # 98 % two-sided is 99 % one-sided.
+    reach = student_quantile(0.98, min(len(holdout), BLOCKS) - 2)
+    if rise - limits.lag * wanted + reach * math.hypot(own_error, limits.lag * error) < 0:
+        return f"the hold-out judge lags ({rise:+.3f} against {wanted:+.3f})"
     return ""
 
 
 def _rise(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Fitted rise from first to last block in units of the residual spread, and its error."""
+    """Fitted rise from start to end, and its standard error, over block means."""
     means = _block_means(values)
     x = np.linspace(-0.5, 0.5, len(means))
     slope = float(x @ means / (x @ x))
     residuals = means - means.mean() - slope * x
-    spread = math.sqrt(float(residuals @ residuals) / max(1, len(means) - 2))
-    if spread == 0:
-        return (math.copysign(math.inf, slope) if slope else 0.0), 0.0
-    return slope / spread, 1 / math.sqrt(float(x @ x))
+    variance = float(residuals @ residuals) / (len(means) - 2)
+    return slope, math.sqrt(variance / float(x @ x))
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
