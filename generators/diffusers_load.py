@@ -190,15 +190,17 @@ def _decide_offload(card: ModelCard, device: str, torch: Any) -> Offload:
 
 
 def _accelerate(pipe: Any, profile: Profile, traits: PipelineTraits, torch: Any) -> None:
-    transformer = getattr(pipe, "transformer", None) or pipe.unet
-    if profile == "compiled":
-        transformer.compile()
-    elif profile == "fast":
-        transformer.enable_cache(_cache_config(pipe, traits))
-    elif profile == "fp8":
-        transformer.enable_layerwise_casting(
-            storage_dtype=torch.float8_e4m3fn, compute_dtype=transformer.dtype
-        )
+    """Put a profile on every denoiser of the pipeline; Wan 2.2 A14B has two."""
+    denoisers = [getattr(pipe, name, None) for name in ("transformer", "transformer_2", "unet")]
+    for denoiser in filter(None, denoisers):
+        if profile == "compiled":
+            denoiser.compile()
+        elif profile == "fast":
+            denoiser.enable_cache(_cache_config(pipe, traits))
+        elif profile == "fp8":
+            denoiser.enable_layerwise_casting(
+                storage_dtype=torch.float8_e4m3fn, compute_dtype=denoiser.dtype
+            )
 
 
 def _cache_config(pipe: Any, traits: PipelineTraits) -> Any:

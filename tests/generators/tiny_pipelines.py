@@ -349,7 +349,7 @@ def _ltx(pipeline: str) -> Any:
             num_attention_heads=4,
             attention_head_dim=8,
             cross_attention_dim=32,
-            num_layers=1,
+            num_layers=2,
             caption_channels=32,
         ),
     )
