@@ -57,7 +57,7 @@ class Local:
         device: Device = "auto",
         dtype: Dtype = "auto",
         quantisation: Quantisation = "none",
-        temperature: Annotated[float, Field(ge=0, le=10)] = 0.7,
+        temperature: Annotated[float, Field(ge=0, le=2)] = 0.7,
         top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
         max_new_tokens: Annotated[int, Field(ge=1)] = 768,
         batch: Annotated[int, Field(ge=1)] = 8,
