@@ -77,7 +77,8 @@ def test_time_is_changed_only_where_that_is_unlawful() -> None:
     backwards = PHYSICAL["reversed"](resting, RNG)
     assert backwards is not None
     np.testing.assert_array_equal(backwards[0], resting[-1])
-    frozen = PHYSICAL["frozen"](moving, RNG)
+    assert PHYSICAL["frozen"](moving, RNG) is None
+    frozen = PHYSICAL["frozen"](ball(fall=True), RNG)
     assert frozen is not None
     assert motion(frozen)[-3:].max() == 0
     shuffled = PHYSICAL["shuffled"](moving, RNG)

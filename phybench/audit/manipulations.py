@@ -17,6 +17,8 @@ Change = Callable[[Frames, np.random.Generator], Frames | None]
 
 _STILL = 0.0005
 """Share of changing pixels below which a step counts as rest."""
+_RISE = 0.02
+"""Way up or down from one frame to the next, as a share of the height, that counts as flight."""
 
 
 def _busiest(frames: Frames) -> int | None:
@@ -43,9 +45,16 @@ def shuffled(frames: Frames, rng: np.random.Generator) -> Frames | None:
 
 
 def frozen(frames: Frames, rng: np.random.Generator) -> Frames | None:
-    """From its busiest moment on, everything stands still."""
+    """Everything stands still from its busiest moment on, where the thing is rising or falling.
+
+    A thing that slides may stop for reasons that cannot be seen; one in the air may not.
+    """
     start = _busiest(frames)
-    if start is None or motion(frames)[start:].max() <= _STILL:
+    thing = moving_thing(frames, start) if start is not None else None
+    if thing is None or start is None or not thing.visible(start + 1):
+        return None
+    down, across = np.abs(thing.centre(start + 1) - thing.centre(start))
+    if down < _RISE * frames.shape[1] or down < across:
         return None
     changed = frames.copy()
     changed[start:] = frames[start]
@@ -53,11 +62,12 @@ def frozen(frames: Frames, rng: np.random.Generator) -> Frames | None:
 
 
 def jump_cut(frames: Frames, rng: np.random.Generator) -> Frames | None:
-    """A piece of the middle is missing, so that the moving thing jumps."""
-    start, gap = _busiest(frames), max(2, len(frames) // 4)
-    if start is None or start + gap >= len(frames) - 1:
+    """A piece around the busiest moment is missing, so that the moving thing jumps."""
+    busiest, gap = _busiest(frames), max(2, len(frames) // 4)
+    if busiest is None:
         return None
-    thing = moving_thing(frames, start)
+    start = max(1, busiest - gap // 2 - 1)
+    thing = moving_thing(frames, start) if start + gap < len(frames) - 1 else None
     if thing is None or not thing.visible(start + gap):
         return None
     top, bottom, left, right = thing.box(start)
