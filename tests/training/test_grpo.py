@@ -401,18 +401,16 @@ def test_flat_groups_raise_an_alarm():
 
 
 def hacked_log(path, steps=60):
+    """A reward that rises, at training and at evaluations, while the hold-out judge stays flat."""
     rng = np.random.default_rng(0)
-    append_rows(
-        path,
-        [
-            {
-                "step": step,
-                "reward": 0.2 + 0.01 * step + rng.normal(0, 0.01),
-                **({"eval_holdout": 0.3 + rng.normal(0, 0.01)} if step % 3 == 0 else {}),
-            }
-            for step in range(1, steps + 1)
-        ],
-    )
+    rows = []
+    for step in range(1, steps + 1):
+        risen = 0.2 + 0.01 * step
+        rows.append({"step": step, "reward": risen + rng.normal(0, 0.01)})
+        if step % 3 == 0:
+            held = 0.3 + rng.normal(0, 0.01)
+            rows.append({"step": step, "eval_reward": risen, "eval_holdout": held})
+    append_rows(path, rows)
 
 
 def test_reward_up_and_holdout_flat_is_seen_as_hacking(tmp_path):
@@ -434,7 +432,7 @@ def test_hacking_stops_training_and_leaves_no_finished_checkpoint(tiny, workplac
 
     def begin(self, args, state, control, **options):
         inner(self, args, state, control, **options)
-        hacked_log(path)
+        hacked_log(path, steps=240)
 
     monkeypatch.setattr(callbacks.JsonlLog, "on_train_begin", begin)
     with pytest.raises(HackingError, match="hold-out judge lags"):
