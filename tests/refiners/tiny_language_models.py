@@ -34,7 +34,7 @@ def build_tokenizer(texts):
     return fast
 
 
-def build_model(vocabulary, *, seed=0, context=512):
+def build_model(vocabulary, *, seed=0, context=512, width=64, heads=4):
     """A two-layer Qwen2 of about 100 000 parameters with random weights."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -43,11 +43,11 @@ def build_model(vocabulary, *, seed=0, context=512):
     return Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=vocabulary,
-            hidden_size=64,
-            intermediate_size=128,
+            hidden_size=width,
+            intermediate_size=2 * width,
             num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
+            num_attention_heads=heads,
+            num_key_value_heads=heads // 2,
             max_position_embeddings=context,
             tie_word_embeddings=True,
         )
