@@ -37,8 +37,9 @@ class WorkerProcess:
         self._what = f"{kind} `{spec.name}`"
         self._python = spec.python or sys.executable
         try:
+            # -P: the working folder may hold phybench's sources, which are not what is installed.
             self._process = subprocess.Popen(
-                [self._python, "-m", "phybench.executors.worker"],
+                [self._python, "-P", "-m", "phybench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
