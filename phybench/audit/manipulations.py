@@ -45,20 +45,31 @@ def shuffled(frames: Frames, rng: np.random.Generator) -> Frames | None:
 
 
 def frozen(frames: Frames, rng: np.random.Generator) -> Frames | None:
-    """Everything stands still from its busiest moment on, where the thing is rising or falling.
+    """Everything stands still from a moment on at which the thing is rising or falling.
 
-    A thing that slides may stop for reasons that cannot be seen; one in the air may not.
+    A thing that slides or lands may stop for reasons that cannot be seen; one in the air may not.
     """
-    start = _busiest(frames)
-    thing = moving_thing(frames, start) if start is not None else None
-    if thing is None or start is None or not thing.visible(start + 1):
+    busiest = _busiest(frames)
+    if busiest is None:
         return None
-    down, across = np.abs(thing.centre(start + 1) - thing.centre(start))
-    if down < _RISE * frames.shape[1] or down < across:
-        return None
-    changed = frames.copy()
-    changed[start:] = frames[start]
-    return changed
+    for start in range(max(2, busiest - 4), busiest + 1):
+        if _in_flight(frames, start):
+            changed = frames.copy()
+            changed[start:] = frames[start]
+            return changed
+    return None
+
+
+def _in_flight(frames: Frames, start: int) -> bool:
+    """Whether the thing goes on up or down, the same way, for two more frames."""
+    thing = moving_thing(frames, start)
+    if thing is None or start + 2 >= len(frames) or not thing.visible(start + 2):
+        return False
+    steps = np.diff([thing.centre(start + number) for number in range(3)], axis=0)
+    down, across = np.abs(steps).min(axis=0)
+    return bool(
+        steps[0, 0] * steps[1, 0] > 0 and down >= _RISE * frames.shape[1] and down >= across / 2
+    )
 
 
 def jump_cut(frames: Frames, rng: np.random.Generator) -> Frames | None:
