@@ -28,13 +28,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "generators"))
 
 import original_names as names
 import tiny_pipelines
+from random_weights import random_tensors
+
 from phybench.generators.diffusers_load import LoadPlan, prepare_pipeline
 from phybench.generators.lavie import model as lavie
 from phybench.generators.model_card import load_card
 from phybench.generators.videocrafter2 import model as vc2
 from phybench.generators.videocrafter2.key_map import TEXT, UNET, VAE
 from phybench.generators.videocrafter2.sampler import ddim_schedule
-from random_weights import random_tensors
 
 CHANNELS = (320, 640, 1280, 1280)
 ATTENDS = (True, True, True, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import (
     Checkpoint,
     expected_files,
@@ -13,8 +14,6 @@ from phybench.generators.checkpoint_files import (
     missing_files,
 )
 from phybench.generators.model_card import ModelCard
-
-from phybench.errors import ConfigError
 
 
 def locate(name: str, card: ModelCard, model: str, revision: str, download: bool) -> Checkpoint:

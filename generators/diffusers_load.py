@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import read_json
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
-
-from phybench.errors import ConfigError
 
 Profile = Literal["exact", "compiled", "fast", "fp8"]
 Offload = Literal["auto", "none", "model", "sequential"]

@@ -7,12 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.diffusers_load import Profile
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
 from phybench.generators.video_settings import Video, playback_only
-
-from phybench.errors import ConfigError, MissingExtraError
 
 MODULES = ("torch", "transformers", "diffusers", "accelerate")
 

@@ -7,6 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import Field
+
+from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
+from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import folder_digest
 from phybench.generators.device import accelerator, resolve_device
 from phybench.generators.diffusers_files import locate, locate_adapter
@@ -41,10 +45,6 @@ from phybench.generators.video_settings import (
     over_budget_texts,
     resolve_video,
 )
-from pydantic import Field
-
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
-from phybench.errors import ConfigError
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

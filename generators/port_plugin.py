@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
+from phybench.contracts import ClipRequest, Failure, Frames
+from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.checkpoint_files import MissingFile
 from phybench.generators.clip_text import CONTEXT
 from phybench.generators.model_card import Precision
@@ -17,9 +19,6 @@ from phybench.generators.video_settings import (
     playback_only,
     resolve_video,
 )
-
-from phybench.contracts import ClipRequest, Failure, Frames
-from phybench.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

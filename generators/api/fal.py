@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
+from pydantic import BeforeValidator, Field
+
+from phybench.attempts import failed
+from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
+from phybench.errors import ConfigError
 from phybench.generators.api.hosted import Description, OverBudget, generate, preflight
 from phybench.generators.api.jobs import JobRunner
 from phybench.generators.api.ledger import Ledger
@@ -33,11 +38,6 @@ from phybench.generators.api.transport import (
     new_client,
     submit,
 )
-from pydantic import BeforeValidator, Field
-
-from phybench.attempts import failed
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
-from phybench.errors import ConfigError
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from phybench.attempts import AttemptError, TransientError, wait_s
+from phybench.contracts import ClipRequest, Failure, VideoFile
+from phybench.digest import canonical_json, text_digest
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.service import (
     AmbiguousCreateError,
@@ -21,10 +24,6 @@ from phybench.generators.api.service import (
     Waiting,
 )
 from phybench.generators.api.transport import download
-
-from phybench.attempts import AttemptError, TransientError, wait_s
-from phybench.contracts import ClipRequest, Failure, VideoFile
-from phybench.digest import canonical_json, text_digest
 from phybench.video import VideoError, probe
 
 _T = TypeVar("_T")

@@ -6,11 +6,10 @@ import importlib.util
 import os
 from pathlib import Path
 
-from phybench.generators.api.jobs import Limits
-
 from phybench.cache import default_folder
 from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
+from phybench.generators.api.jobs import Limits
 
 
 def require_api_extra(name: str, *modules: str) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from phybench.attempts import AttemptError, failed, transient
+from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
+from phybench.errors import ConfigError
 from phybench.generators.api.fal import Arguments
 from phybench.generators.api.hosted import Description, OverBudget, generate, preflight
 from phybench.generators.api.jobs import JobRunner
@@ -25,11 +30,6 @@ from phybench.generators.api.service import (
     rejected,
 )
 from phybench.generators.api.transport import check_base_url
-from pydantic import Field
-
-from phybench.attempts import AttemptError, failed, transient
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
-from phybench.errors import ConfigError
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

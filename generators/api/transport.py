@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from phybench.generators.api.service import AmbiguousCreateError, rejected
-
 from phybench.attempts import failed, transient
 from phybench.errors import ConfigError
+from phybench.generators.api.service import AmbiguousCreateError, rejected
 
 if TYPE_CHECKING:
     import httpx

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import read_json
 from phybench.generators.torch_files import load_strictly, load_tensors
 
-from phybench.errors import ConfigError
-
 if TYPE_CHECKING:
     import torch
+
     from phybench.generators.lavie.temporal import ClipLayout
 
 LATENT_SCALE = 0.18215
@@ -187,6 +187,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     import diffusers
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D
+
     from phybench.generators.lavie.temporal import ClipGroupNorm, ClipLayout, ClipTransformerBlock
 
     library: Any = diffusers

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 from phybench.generators.checkpoint_files import (
     MissingFile,
     find_weights,
@@ -29,13 +32,9 @@ from phybench.generators.port_plugin import (
     require_video_extra,
 )
 from phybench.generators.video_settings import Video
-from pydantic import Field
-
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 if TYPE_CHECKING:
     from phybench.generators.lavie.model import LaVieNetworks
-
     from phybench.plan import Plan
 
 _NAME = "lavie"
@@ -172,6 +171,7 @@ class LaVie:
 
     def _clip(self, request: ClipRequest, video: Video) -> Frames | Failure:
         import torch
+
         from phybench.generators.lavie.model import make_scheduler
 
         networks = self._load()
@@ -197,6 +197,7 @@ class LaVie:
     def _load(self) -> LaVieNetworks:
         if self._networks is None:
             import torch
+
             from phybench.generators.lavie.model import load_networks, place
 
             networks = load_networks(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phybench.errors import ConfigError
 from phybench.generators.torch_files import load_strictly, load_tensors
 from phybench.generators.videocrafter2.key_map import (
     TEXT,
@@ -23,8 +24,6 @@ from phybench.generators.videocrafter2.key_map import (
     vae_tensors,
 )
 from phybench.generators.videocrafter2.sampler import DdimSchedule, noise_schedule, sample
-
-from phybench.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -195,6 +194,7 @@ def load_unet(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
 def build_unet(shape: UNetShape) -> Any:
     """Diffusers' ``UNet3DConditionModel`` with a frame-rate branch in its time embedding."""
     import diffusers
+
     from phybench.generators.videocrafter2.embedding import TimeAndRateEmbedding
 
     library: Any = diffusers

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 from phybench.generators.checkpoint_files import (
     MissingFile,
     find_weights,
@@ -27,14 +30,11 @@ from phybench.generators.port_plugin import (
     require_video_extra,
 )
 from phybench.generators.video_settings import Video
-from pydantic import Field
-
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 if TYPE_CHECKING:
     import torch
-    from phybench.generators.videocrafter2.model import VideoCrafter2Networks
 
+    from phybench.generators.videocrafter2.model import VideoCrafter2Networks
     from phybench.plan import Plan
 
 _NAME = "videocrafter2"
@@ -164,6 +164,7 @@ class VideoCrafter2:
 
     def _clip(self, request: ClipRequest, video: Video) -> Frames | Failure:
         import torch
+
         from phybench.generators.videocrafter2.sampler import ddim_schedule
 
         networks = self._load()
@@ -202,6 +203,7 @@ class VideoCrafter2:
     def _load(self) -> VideoCrafter2Networks:
         if self._networks is None:
             import torch
+
             from phybench.generators.videocrafter2.model import load_networks
 
             networks = load_networks(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from phybench.generators.command import Command
 
 from phybench.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.errors import ConfigError
+from phybench.generators.command import Command
 from phybench.registry import create
 from phybench.testing import check_generator
 from phybench.video import probe, read_frames

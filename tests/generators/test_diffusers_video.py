@@ -19,12 +19,12 @@ pytest.importorskip("diffusers")
 
 import tiny_pipelines
 import torch
-from phybench.generators.diffusers_video import DiffusersVideo
-from phybench.generators.model_card import PRESETS, load_card
-from phybench.generators.pipeline_traits import TRAITS
 
 from phybench.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
 from phybench.errors import ConfigError
+from phybench.generators.diffusers_video import DiffusersVideo
+from phybench.generators.model_card import PRESETS, load_card
+from phybench.generators.pipeline_traits import TRAITS
 from phybench.registry import create, names
 
 # Frames, side, steps that each tiny pipeline can make; the rest takes 9 frames of 16×16.
@@ -171,6 +171,7 @@ def test_documentation_lists_every_preset_with_its_licence() -> None:
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_cards_name_arguments_that_their_pipeline_has(path: Path) -> None:
     import diffusers
+
     from phybench.generators.diffusers_load import check_call
 
     card = load_card(path.stem)

@@ -14,6 +14,10 @@ pytest.importorskip("diffusers")
 import original_names as names
 import tiny_pipelines
 import torch
+from random_weights import random_tensors
+
+from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
+from phybench.errors import ConfigError
 from phybench.generators.clip_text import fit
 from phybench.generators.lavie import model as lavie
 from phybench.generators.lavie.plugin import LaVie
@@ -23,10 +27,6 @@ from phybench.generators.lavie.temporal import (
     RotaryEmbedding,
     distance_bucket,
 )
-from random_weights import random_tensors
-
-from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
-from phybench.errors import ConfigError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 PARITY = SHARED / "parity" / "lavie"

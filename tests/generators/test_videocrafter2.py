@@ -14,6 +14,10 @@ pytest.importorskip("diffusers")
 import original_names as names
 import tiny_pipelines
 import torch
+from random_weights import random_tensors
+
+from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
+from phybench.errors import ConfigError
 from phybench.generators.clip_text import clean, fit
 from phybench.generators.videocrafter2 import model as vc2
 from phybench.generators.videocrafter2.key_map import TEXT, UNET, VAE
@@ -25,10 +29,6 @@ from phybench.generators.videocrafter2.sampler import (
     rescale_table,
     sample,
 )
-from random_weights import random_tensors
-
-from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
-from phybench.errors import ConfigError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 PARITY = SHARED / "parity" / "videocrafter2"
