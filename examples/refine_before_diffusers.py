@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from phybench.refiners.rewriter import load_rewriter  # 1
 
 from phybench.errors import PhybenchError
+from phybench.refiners.rewriter import load_rewriter  # 1
 from phybench.video import write_frames
 
 

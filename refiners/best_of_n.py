@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from phybench.refiners.trials import Laboratory, Outcome, Trial
 from pydantic import Field
 
 from phybench.contracts import Failure, PluginInfo, Refinement, Score
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint
+from phybench.refiners.trials import Laboratory, Outcome, Trial
 from phybench.registry import open_plugin
 from phybench.seeds import SEED_LIMIT
 from phybench.spec import parse_spec

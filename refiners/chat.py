@@ -7,6 +7,12 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Annotated, Any
 
+from pydantic import Field
+
+from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.endpoint import Endpoint
+from phybench.errors import ConfigError
+from phybench.metering import Usage
 from phybench.refiners.chat_model import (
     Answer,
     ChatModel,
@@ -17,12 +23,6 @@ from phybench.refiners.chat_model import (
 )
 from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
 from phybench.refiners.rewriting import DEFAULT_BUDGET, REPLY_SCHEMA, Language, rewriting_task
-from pydantic import Field
-
-from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.endpoint import Endpoint
-from phybench.errors import ConfigError
-from phybench.metering import Usage
 
 
 class Chat:

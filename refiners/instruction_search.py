@@ -24,15 +24,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phybench.contracts import Failure, Refinement, Score
+from phybench.digest import text_digest
+from phybench.errors import ConfigError, MissingExtraError, PhybenchError
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Question
 from phybench.refiners.replies import ReplyError
 from phybench.refiners.rewriting import read_wording
 from phybench.refiners.trials import Laboratory, Trial
-
-from phybench.contracts import Failure, Refinement, Score
-from phybench.digest import text_digest
-from phybench.errors import ConfigError, MissingExtraError, PhybenchError
 from phybench.registry import create
 from phybench.seeds import item_seed
 from phybench.spec import parse_spec

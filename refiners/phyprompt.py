@@ -15,6 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.errors import ConfigError
 from phybench.refiners import reasoning
 from phybench.refiners.checkpoints import read_json
 from phybench.refiners.completions import Sampling
@@ -27,10 +31,6 @@ from phybench.refiners.replies import (
     check_rewrite,
     read_reasoning,
 )
-from pydantic import Field, TypeAdapter, ValidationError
-
-from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.errors import ConfigError
 
 Size = Literal["7b", "3b", "1.5b", "mini"]
 CARD_FILE = "phyprompt.json"

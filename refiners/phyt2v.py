@@ -20,6 +20,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import Field
+
+from phybench.contracts import Clip, Failure, PluginInfo, Refinement
+from phybench.digest import text_digest
+from phybench.errors import ConfigError
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Answer, Question
 from phybench.refiners.replies import (
@@ -39,11 +44,6 @@ from phybench.refiners.rewriting import (
     texts_schema,
 )
 from phybench.refiners.trials import Laboratory, Outcome, Trial
-from pydantic import Field
-
-from phybench.contracts import Clip, Failure, PluginInfo, Refinement
-from phybench.digest import text_digest
-from phybench.errors import ConfigError
 from phybench.registry import create
 
 T = TypeVar("T")
@@ -235,7 +235,6 @@ class PhyT2V:
         """A clip's frames and what to say about them, as parts of a message."""
         from phybench.judges.vlm_media import clip_parts
         from phybench.judges.vlm_template import Media
-
         from phybench.video import VideoError
 
         if isinstance(clip, Failure):

@@ -13,12 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.errors import MissingExtraError
 from phybench.refiners.checkpoints import ModelFolder, find_model
 from phybench.refiners.hardware import Device, resolve_device
 from phybench.refiners.replies import one_line
-
-from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import torch
@@ -136,8 +135,9 @@ class Promptist:
 
 
 def _load(weights: ModelFolder, vocabulary: Path, device: str) -> tuple[Any, Any]:
-    from phybench.refiners.conversation import load_tokenizer
     from transformers import AutoModelForCausalLM, GenerationConfig
+
+    from phybench.refiners.conversation import load_tokenizer
 
     model: Any = AutoModelForCausalLM.from_pretrained(
         weights.path, dtype="float32", local_files_only=True

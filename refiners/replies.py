@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from phybench.diagnostics import is_refusal, latin_share
 from phybench.refiners import reasoning
 from phybench.refiners.rewriting import Language
-
-from phybench.diagnostics import is_refusal, latin_share
 
 PARSER_VERSION = 1
 """Changes whenever a reply could be read differently; part of fingerprints."""

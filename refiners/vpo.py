@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
+from pydantic import Field
+
+from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.digest import text_digest
+from phybench.errors import ConfigError
 from phybench.refiners.completions import Sampling
 from phybench.refiners.hardware import Device, Dtype
 from phybench.refiners.local import refinement
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_text
 from phybench.refiners.rewriting import read_wording
-from pydantic import Field
-
-from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.digest import text_digest
-from phybench.errors import ConfigError
 
 _SLOT = "{prompt}"
 _SAMPLING = Sampling(temperature=0.7, top_p=1.0, max_new_tokens=1024)

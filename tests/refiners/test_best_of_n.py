@@ -8,11 +8,11 @@ pytest.importorskip("openai", reason="the extra `api` is not installed")
 
 from fake_openai import FakeOpenAI, reply
 from harness import do_run, run_config
-from phybench.refiners.best_of_n import BestOfN, candidate_seed
 
 from phybench.contracts import Failure
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint
+from phybench.refiners.best_of_n import BestOfN, candidate_seed
 from phybench.registry import open_plugin
 from phybench.seeds import item_seed
 from phybench.spec import parse_spec

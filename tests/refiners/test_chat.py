@@ -25,11 +25,11 @@ from fake_openai import (
     status,
     truncated,
 )
-from phybench.refiners.chat import Chat
-from phybench.refiners.rewriting import read_wording
 
 from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
+from phybench.refiners.chat import Chat
+from phybench.refiners.rewriting import read_wording
 from phybench.registry import create, names, resolve
 from phybench.spec import parse_spec
 from phybench.testing import check_refiner

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from phybench.refiners.checkpoints import find_model, folder_digest, has_chat_template
-from phybench.refiners.hardware import resolve_device, resolve_dtype
 
 from phybench.errors import ConfigError
+from phybench.refiners.checkpoints import find_model, folder_digest, has_chat_template
+from phybench.refiners.hardware import resolve_device, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

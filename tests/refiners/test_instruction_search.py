@@ -8,9 +8,9 @@ pytest.importorskip("gepa", reason="the extra `gepa` is not installed")
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 
 from fake_openai import FakeOpenAI, reply
-from phybench.refiners.instruction_search import search_instructions
 
 from phybench.errors import ConfigError
+from phybench.refiners.instruction_search import search_instructions
 
 TRAIN = ["a ball rolls", "a cup falls", "water pours"]
 VAL = ["ice floats", "a door swings"]

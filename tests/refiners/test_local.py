@@ -8,12 +8,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from phybench.refiners.local import Local
-from phybench.refiners.rewriting import rewriting_task
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
+from phybench.refiners.local import Local
+from phybench.refiners.rewriting import rewriting_task
 from phybench.testing import check_refiner
 
 INSTRUCTIONS = "Rewrite the text so that its video obeys physics, in {words} words. {language}"
@@ -138,6 +138,7 @@ def test_low_top_p_and_temperature_come_down_to_the_likeliest_token(untaught, in
 def test_draws_follow_the_softmax():
     """4 000 draws at temperature 2 from logits ln(8), ln(4), ln(1): shares √8 : 2 : 1."""
     import torch
+
     from phybench.refiners.completions import Sampling
     from phybench.refiners.transformers_engine import seeded_sampler
 

@@ -8,6 +8,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
+from tiny_language_models import build_model, build_tokenizer, save, teach
+
+from phybench.contracts import Failure
+from phybench.errors import ConfigError
 from phybench.refiners.phyprompt import (
     CARD_FILE,
     CheckpointCard,
@@ -18,10 +22,6 @@ from phybench.refiners.phyprompt import (
     write_card,
 )
 from phybench.refiners.reasoning import ChainOfThought, write
-from tiny_language_models import build_model, build_tokenizer, save, teach
-
-from phybench.contracts import Failure
-from phybench.errors import ConfigError
 
 SYSTEM = "Think about physics, then rewrite."
 CHAINS = {

@@ -8,11 +8,11 @@ pytest.importorskip("openai", reason="the extra `api` is not installed")
 pytest.importorskip("PIL", reason="the extra that encodes frames is not installed")
 
 from fake_openai import FakeOpenAI, reply
-from phybench.refiners.phyt2v import PhyT2V
 
 from phybench.contracts import Failure
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.refiners.phyt2v import PhyT2V
 from phybench.testing import check_refiner
 
 PROMPT = "a ball rolls"

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from phybench.refiners.promptist import Promptist
 from tiny_language_models import build_tokenizer
 
 from phybench.errors import ConfigError
+from phybench.refiners.promptist import Promptist
 from phybench.testing import check_refiner
 
 REPLIES = {

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from phybench.refiners.rewriter import RefinementError, load_rewriter
 
 from phybench.errors import ConfigError
+from phybench.refiners.rewriter import RefinementError, load_rewriter
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 
 import openai
-from phybench.refiners.serve import RefinerServer
 
 from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.refiners.serve import RefinerServer
 
 
 class Echo:

@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from phybench.refiners.upsampled import Upsampled, cleaned
 
 from phybench.contracts import Failure
 from phybench.errors import ConfigError
+from phybench.refiners.upsampled import Upsampled, cleaned
 from phybench.testing import check_refiner
 
 REAL = Path(__file__).parents[3] / "shared/data/videophy2/prompts_test.csv"

@@ -17,11 +17,11 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 
-from phybench.refiners.local import Local
-from phybench.refiners.rewriting import rewriting_task
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.contracts import Refinement
+from phybench.refiners.local import Local
+from phybench.refiners.rewriting import rewriting_task
 from phybench.registry import create
 
 pytestmark = pytest.mark.extended
@@ -75,7 +75,9 @@ def adapter(tmp_path_factory, checkpoint, instructions):
     )
     messages = rewriting_task(instructions).messages(PROMPTS[0])
     pairs = [(messages, json_reply("it keeps its volume", "Water rolls."))]
-    assert teach(model, AutoTokenizer.from_pretrained(checkpoint), pairs, steps=100, rate=2e-3) < 0.05
+    assert (
+        teach(model, AutoTokenizer.from_pretrained(checkpoint), pairs, steps=100, rate=2e-3) < 0.05
+    )
     folder = tmp_path_factory.mktemp("vllm") / "adapter"
     model.save_pretrained(folder)
     return folder

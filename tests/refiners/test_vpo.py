@@ -4,11 +4,11 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from phybench.refiners.rewriting import read_wording
-from phybench.refiners.vpo import Vpo
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.errors import ConfigError
+from phybench.refiners.rewriting import read_wording
+from phybench.refiners.vpo import Vpo
 from phybench.testing import check_refiner
 
 TEMPLATE = "Write a harmless, aligned, helpful prompt for: {prompt}"
