@@ -27,6 +27,7 @@ from phybench.judges.kinematics.segment import (
     find_blobs,
     foreground,
     shrink,
+    strongest,
 )
 from phybench.judges.kinematics.stops import check_stops
 from phybench.judges.kinematics.structure import check_structures
@@ -97,7 +98,7 @@ def check_laws(
         *check_flights(observation, flights, gravity, limits),
         *check_persistence(observation, kinds.solids, limits),
         *check_energy(observation, kinds, gravity, limits),
-        *check_impacts(observation, kinds.solids, limits),
+        *check_impacts(observation, kinds.solids, kinds.pools, limits),
         *check_stops(observation, kinds.solids, kinds.pools, limits),
         *check_structures(observation, kinds.solids, limits),
         *check_liquids(observation, kinds, gravity, limits),
@@ -119,7 +120,7 @@ def _too_little(frames: NDArray[np.uint8], fps: float, limits: Thresholds) -> st
 
 def _restless(frames: Floats, limits: Thresholds) -> str:
     """Cuts, moving cameras and noise: too many pixels change at once."""
-    changed = (np.abs(np.diff(frames, axis=0)).max(axis=3) > limits.thing_step).mean(axis=(1, 2))
+    changed = (strongest(np.diff(frames, axis=0)) > limits.thing_step).mean(axis=(1, 2))
     if changed.max() > limits.cut_share:
         return f"the picture changes at once in {100 * changed.max():.0f} % of its pixels"
     if np.median(changed) > limits.moving_share:
@@ -148,7 +149,18 @@ def _unclear(observation: Observation, kinds: Kinds, limits: Thresholds) -> str:
     """Scenes of too many or too unsteady things."""
     if not (kinds.solids or kinds.crowds or kinds.liquids or kinds.pools):
         return "no thing can be followed"
-    moving = [i for i in kinds.solids if observation.motions[i].travel > 2]
+    blobs, frames = observation.blobs, observation.blobs.labels.shape[0]
+    pieces = len(observation.motions)
+    if pieces > limits.max_pieces:
+        return f"{pieces} pieces are too many, {limits.max_pieces} can be told apart"
+    scraps = float((blobs.area < limits.scrap_area).sum() / frames)
+    if scraps > limits.max_scraps:
+        return f"{scraps:.1f} scraps per frame: the picture is too detailed"
+    pools = np.isin(blobs.colour, [observation.motions[i].track.colour for i in kinds.pools])
+    share = float(blobs.area[~pools].sum() / blobs.labels.size)
+    if share > limits.things_share:
+        return f"{100 * share:.0f} % of the picture are things: too many to tell from a backdrop"
+    moving = [i for i in kinds.solids if observation.motions[i].travel > limits.still]
     if len(moving) > limits.max_things:
         return f"{len(moving)} moving things are too many, {limits.max_things} can be followed"
     return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from phybench.judges.kinematics.segment import LINE, Backdrop, Blobs, air_colour
+from phybench.judges.kinematics.segment import LINE, Backdrop, Blobs, air_colour, strongest
 from phybench.judges.kinematics.thresholds import Thresholds
 from scipy import ndimage
 
@@ -24,6 +24,7 @@ class Surroundings:
         solid_gap: (N,) empty pixels from each blob to the nearest solid, fixture or line.
         line_gap: (N,) ... to the nearest line alone.
         pairs: (P, 2) blobs of one frame that touch, smaller index first.
+        planks_move: Whether there are lines that do not stay where they are.
         edge: (N,) whether a blob reaches the frame's edge.
     """
 
@@ -34,6 +35,7 @@ class Surroundings:
     solid_gap: NDArray[np.float64]
     line_gap: NDArray[np.float64]
     pairs: NDArray[np.intp]
+    planks_move: bool
     edge: NDArray[np.bool_]
 
 
@@ -42,7 +44,7 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
     solid = solid_plates(backdrop)
     plain = ~solid
     fixture = plain & (
-        np.abs(backdrop.picture - air_colour(backdrop)).max(axis=2)
+        strongest(backdrop.picture - air_colour(backdrop))
         > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
     )
     fixture &= (blobs.labels > 0).mean(axis=0) < limits.fixture_covered
@@ -63,6 +65,9 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         fixture=fixture,
         solid_gap=np.minimum(_gaps(blobs, solid | fixture), line_gap),
         line_gap=line_gap,
+        planks_move=bool(
+            (lines.mean(axis=0) > limits.fixture_seen).sum() < 0.5 * lines.sum() / len(lines)
+        ),
         pairs=_touching(blobs, limits.touch),
         edge=edge,
     )

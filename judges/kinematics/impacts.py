@@ -10,7 +10,9 @@ from phybench.judges.kinematics.motion import Flags, Motion, Observation, box_ga
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
-def check_impacts(observation: Observation, things: list[int], limits: Thresholds) -> list[Finding]:
+def check_impacts(
+    observation: Observation, things: list[int], pools: list[int], limits: Thresholds
+) -> list[Finding]:
     """All pairs of things that meet, and all things that meet a fixed solid."""
     findings = []
     boxy = [i for i in things if not _is_slope(observation.motions[i], limits)]
@@ -26,13 +28,20 @@ def check_impacts(observation: Observation, things: list[int], limits: Threshold
         )
         if found:
             findings.append(found)
+        found = _covers(observation, thing, things, limits) or _takes_off(
+            observation, thing, things, pools, limits
+        )
+        if found:
+            findings.append(found)
     return findings
 
 
 def _is_slope(own: Motion, limits: Thresholds) -> bool:
-    """A ramp: it never moves, and its box is half empty, so that boxes say nothing of contact."""
-    filling = own.area / ((own.right - own.left + 1) * (own.bottom - own.top + 1))
-    return bool(own.travel < limits.still and np.nanmedian(filling) < limits.box_filling)
+    """A ramp: it stays and is higher on one side or cut by the frame, so boxes say nothing."""
+    if own.travel > limits.ramp_travel:
+        return False
+    lean = (own.x - (own.left + own.right) / 2) / (own.right - own.left + 1)
+    return bool(abs(np.nanmedian(lean)) > limits.ramp_lean or own.edge[own.seen].mean() > 0.9)
 
 
 def _through(observation: Observation, one: int, other: int, limits: Thresholds) -> Finding | None:
@@ -93,12 +102,22 @@ def _bounce(observation: Observation, one: int, other: int, limits: Thresholds) 
     closing, parting = (side * (speeds[0] - speeds[1])) * [1, -1]
     if closing < limits.hit_speed:
         return None
+    parting = max(parting, _first_step_apart(a, b, side, end, stride))
     if parting > limits.parting * closing + limits.speed_error:
         return Finding(
             "gains_energy", end + 1, other, float(parting / (limits.parting * closing)),
             f"two things meet at {closing:.1f} px/step and part at {parting:.1f} px/step",
         )  # fmt: skip
     return _unmoved(observation, one, other, begin, speeds, limits)
+
+
+def _first_step_apart(a: Motion, b: Motion, side: float, end: int, stride: int) -> float:
+    """Parting speed from the last frame of contact on, before friction slows anything."""
+    after = end + stride
+    if after >= len(a.x):
+        return 0.0
+    apart = side * ((b.x[after] - b.x[end]) - (a.x[after] - a.x[end]))
+    return float(apart) if np.isfinite(apart) else 0.0
 
 
 def _meeting(
@@ -181,12 +200,8 @@ def _starts_alone(
     across, along = own.x[after] - own.x[start + 1], own.y[after] - own.y[start]
     if not (abs(across) > limits.start_speed and abs(along) < limits.start_rest):
         return None
-    for index in things:
-        other = observation.motions[index]
-        step = np.hypot(np.diff(other.x), np.diff(other.y))[max(0, start - 1) : after]
-        gap = np.nan_to_num(box_gap(own, other)[max(0, start - 1) : start + 2], nan=np.inf)
-        if index != thing and gap.min() < limits.touch + 1.2 * np.nanmax(step, initial=0):
-            return None
+    if _is_pushed(observation, thing, things, slice(max(0, start - 1), start + 2), limits):
+        return None
     return Finding(
         "moves_untouched", start + 1, thing, abs(across) / limits.start_speed,
         f"at rest before, it moves off at {abs(across):.1f} px/step with nothing near",
@@ -205,3 +220,70 @@ def _into_solid(observation: Observation, thing: int, limits: Thresholds) -> Fin
                 f"{100 * inside:.0f} % of it lies inside the floor",
             )  # fmt: skip
     return None
+
+
+def _covers(
+    observation: Observation, thing: int, things: list[int], limits: Thresholds
+) -> Finding | None:
+    """A thing in the place of another one, of which the rest is still where it was."""
+    own, blobs = observation.motions[thing], observation.blobs
+    colours = {observation.motions[i].track.colour for i in things} - {own.track.colour}
+    for colour in sorted(colours):
+        mask = np.append([False], blobs.colour == colour)[blobs.labels]
+        place = mask[0] & mask[1]
+        if place.sum() < limits.thing_area:
+            continue
+        for frame in np.flatnonzero(own.seen[2:]) + 2:
+            pixels = blobs.labels[frame] == own.track.blob[frame] + 1
+            share = float((pixels & place).sum() / pixels.sum())
+            rest = place & ~pixels
+            stays = rest.sum() > 0.3 * place.sum() and mask[frame][rest].mean() > 0.85
+            if share > limits.overlap and stays:
+                return Finding(
+                    "passes_through", int(frame), thing, share / limits.overlap,
+                    f"{100 * share:.0f} % of it lies where another thing still is",
+                )  # fmt: skip
+    return None
+
+
+def _takes_off(
+    observation: Observation,
+    thing: int,
+    things: list[int],
+    pools: list[int],
+    limits: Thresholds,
+) -> Finding | None:
+    """A thing that rests on something and rises faster than it came down, pushed by nothing."""
+    own, stride = observation.motions[thing], observation.stride
+    if own.held.any():
+        return None
+    rise = own.y[:-stride] - own.y[stride:]
+    for frame in range(stride, len(own.y) - 2 * stride):
+        window = slice(max(0, frame - 2 * stride), frame + stride + 1)
+        incoming = -np.nanmin(rise[max(0, frame - 3 * stride) : frame + 1], initial=0)
+        leaves = own.solid_gap[frame] <= 1 and own.solid_gap[frame + 2 * stride] > limits.flight_gap
+        if not leaves or rise[frame + stride] < limits.take_off + 1.2 * incoming:
+            continue
+        if any(observation.touching[thing, pool].any() for pool in pools):
+            continue
+        if not _is_pushed(observation, thing, things, window, limits):
+            return Finding(
+                "falls_upward", frame + stride, thing,
+                float(rise[frame + stride] / limits.take_off),
+                f"from rest on the ground it rises at {rise[frame + stride]:.1f} px/step",
+            )  # fmt: skip
+    return None
+
+
+def _is_pushed(
+    observation: Observation, thing: int, things: list[int], window: slice, limits: Thresholds
+) -> bool:
+    """Whether a moving thing is or may have been in touch within a window of frames."""
+    own = observation.motions[thing]
+    for index in things:
+        other = observation.motions[index]
+        step = np.nanmax(np.hypot(np.diff(other.x[window]), np.diff(other.y[window])), initial=0)
+        gap = np.nan_to_num(box_gap(own, other)[window], nan=np.inf).min()
+        if index != thing and step > limits.pushing_step and gap < limits.touch + 1.2 * step:
+            return True
+    return False

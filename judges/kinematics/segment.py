@@ -7,13 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from phybench.judges.kinematics.thresholds import Thresholds
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int16]
 LINE, SPECK = -1, -2
 """Colours of blobs that are no things: thin structures, and pieces too small to tell."""
-_NEIGHBOURS_IN_FRAME = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))], dtype=bool)
+_ALL, _HEAD, _TAIL = slice(None), slice(None, -1), slice(1, None)
+_STEPS = (
+    ((_ALL, _ALL, _HEAD), (_ALL, _ALL, _TAIL)),
+    ((_ALL, _HEAD, _ALL), (_ALL, _TAIL, _ALL)),
+    ((_ALL, _HEAD, _HEAD), (_ALL, _TAIL, _TAIL)),
+    ((_ALL, _HEAD, _TAIL), (_ALL, _TAIL, _HEAD)),
+)
+"""A pixel and its neighbour to the right, below, and below to either side, in (T, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,13 @@ class Blobs:
 # ------------------------------------------------------------------------------------- frames
 
 
+def strongest(differences: Floats) -> Floats:
+    """Largest absolute value over the three channels, the last axis."""
+    size = np.abs(differences)
+    out: Floats = np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
+    return out
+
+
 def shrink(frames: NDArray[np.uint8], shortest: int) -> Floats:
     """Average the picture down to ``shortest`` pixels on its short side; smaller ones stay.
 
@@ -130,7 +144,7 @@ def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
     plates = _plates(smooth, limits)
     guessed = plates == 0
     filled, plates = _fill(middle, plates)
-    thin = _thin(np.abs(middle - filled).max(axis=2) > limits.thing_step)
+    thin = _thin(strongest(middle - filled) > limits.thing_step)
     thin[thin] = _steady(frames[:, thin], middle[thin], limits)
     filled[thin] = middle[thin]
     return Backdrop(filled, plates, guessed, noise, texture)
@@ -138,7 +152,7 @@ def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
 
 def _steady(values: Floats, middle: Floats, limits: Thresholds) -> NDArray[np.bool_]:
     """(N,) which pixels (T, N, 3) keep their middle colour (N, 3) nearly all the time."""
-    moved = np.abs(values - middle).max(axis=2) > limits.thing_step
+    moved = strongest(values - middle) > limits.thing_step
     steady: NDArray[np.bool_] = moved.mean(axis=0) < limits.fixture_covered
     return steady
 
@@ -153,7 +167,7 @@ def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _step(picture: Floats, axis: int) -> Floats:
     """Largest colour difference of each pixel to its two neighbours along an axis."""
-    steps = np.abs(np.diff(picture, axis=axis)).max(axis=2)
+    steps = strongest(np.diff(picture, axis=axis))
     before = [(0, 0), (0, 0)]
     before[axis] = (0, 1)
     after = [(0, 0), (0, 0)]
@@ -195,7 +209,7 @@ def _fill(picture: Floats, plates: Labels) -> tuple[Floats, Labels]:
 def foreground(frames: Floats, backdrop: Backdrop, limits: Thresholds) -> NDArray[np.bool_]:
     """(T, H, W) mask of pixels that differ from the backdrop, single pixels removed."""
     step = max(limits.thing_step, limits.thing_noises * backdrop.noise)
-    mask = np.abs(frames - backdrop.picture).max(axis=3) > step
+    mask = strongest(frames - backdrop.picture) > step
     rows = mask.astype(np.int8)
     rows[:, 1:] += mask[:, :-1]
     rows[:, :-1] += mask[:, 1:]
@@ -240,7 +254,7 @@ def _is_flat(
     flat = np.ones(len(frame), dtype=bool)
     for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         there = frames[frame, np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
-        flat &= np.abs(there - here).max(axis=1) < limits.flat_step
+        flat &= strongest(there - here) < limits.flat_step
     return flat
 
 
@@ -375,17 +389,32 @@ def find_blobs(
         share: (T, H, W) of each pixel that is covered.
         limits: Thresholds.
     """
+    volume, colour = _connected(labels)
+    return _measure(volume, colour, palette, share, limits)
+
+
+def _connected(labels: NDArray[np.int8]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Number the pieces of equal label in each frame; (T, H, W) from 1, and each piece's colour.
+
+    One graph over all labelled pixels is several times faster than labelling colour by colour.
+    """
+    at = labels != 0
+    node = np.zeros(labels.shape, dtype=np.int32)
+    count = int(at.sum())
+    node[at] = np.arange(count, dtype=np.int32)
+    starts, ends = [], []
+    for here, there in _STEPS:
+        equal = (labels[here] == labels[there]) & at[here]
+        starts.append(node[here][equal])
+        ends.append(node[there][equal])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    graph = sparse.coo_matrix((np.ones(len(start), dtype=np.int8), (start, end)), (count, count))
+    pieces, piece = sparse.csgraph.connected_components(graph, directed=False)
     volume = np.zeros(labels.shape, dtype=np.int32)
-    count = 0
-    colours = [np.empty(0, dtype=np.intp)]
-    for index in [*range(len(palette)), -1]:
-        pieces, found = ndimage.label(
-            labels == (index + 1 if index >= 0 else -1), structure=_NEIGHBOURS_IN_FRAME
-        )
-        volume += np.where(pieces > 0, pieces + count, 0).astype(np.int32)
-        colours.append(np.full(found, index))
-        count += found
-    return _measure(volume, np.concatenate(colours), palette, share, limits)
+    volume[at] = piece + 1
+    colour = np.zeros(pieces, dtype=np.intp)
+    colour[piece] = np.where(labels[at] > 0, labels[at] - 1, LINE)
+    return volume, colour
 
 
 def _measure(

@@ -89,7 +89,7 @@ def _new_contact(
         for other, touching in enumerate(observation.touching[thing])
         if other not in pools
     ]
-    if (own.held & ~own.hung)[window].any():
+    if observation.surroundings.planks_move and (own.held & ~own.hung)[window].any():
         return True  # a plank that bears it may have stopped
     fall = own.y[stop] - own.y[window.start], own.x[stop] - own.x[window.start]
     if abs(fall[0]) > abs(fall[1]) and own.solid_gap[stop] <= limits.landing_gap:

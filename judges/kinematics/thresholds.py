@@ -142,7 +142,7 @@ class Thresholds:
     went missing; rims of merged things lose up to a third."""
     gone_seconds: float = 0.12
     """A thing must stay away for longer than this to have vanished."""
-    area_change: float = 1.45
+    area_change: float = 1.55
     """Ratio of areas beyond which a thing has changed size: blur and CRF 28 move the rim by up to
     half a pixel, 1.3 for a radius of 4."""
     jump: float = 6.0
@@ -181,7 +181,7 @@ class Thresholds:
     """... from a swing of more pixels than this."""
     landing_gap: float = 3.0
     """A thing that comes to so few pixels from a solid may have been stopped by it."""
-    still: float = 0.7
+    still: float = 0.45
     """Pixels within which a thing at rest seems to move."""
     still_seconds: float = 0.3
     """A thing that has not moved for so long is at rest."""
@@ -194,8 +194,14 @@ class Thresholds:
     overlap: float = 0.35
     """Share of the smaller box that two things' boxes may have in common: discs that touch at
     45 degrees share 9 %, two cubes that lean 25 %."""
-    box_filling: float = 0.65
-    """... if the larger thing fills this share of its box: balls have 0.79, ramps 0.5."""
+    box_filling: float = 0.5
+    """... if the larger thing fills this share of its box: small balls with their rims have 0.54,
+    triangles 0.45."""
+    ramp_travel: float = 2.0
+    """A ramp that things cover in part seems to move by less than this."""
+    ramp_lean: float = 0.1
+    """A still thing whose centre is off its box's middle by this share of the width is a ramp;
+    a right triangle has 0.17."""
     sunk: float = 0.3
     """Share of a thing that may seem to lie within the floor: a rim of one pixel has 20 %."""
     hit_speed: float = 1.2
@@ -209,6 +215,10 @@ class Thresholds:
     """Pixels per stride from which a thing that was at rest has begun to move,"""
     start_rest: float = 0.35
     """... and pixels within which it was at rest, or keeps its height, before and while it does."""
+
+    take_off: float = 2.0
+    """Pixels per stride at which a thing rises from the ground beyond 1.2 times the speed at
+    which it came down."""
 
     # --- kinds of things
     pool_share: float = 0.06
@@ -248,6 +258,14 @@ class Thresholds:
     """... nor so much in every frame."""
     thing_share: float = 0.45
     """Things fill at most so much of the picture."""
+    things_share: float = 0.22
+    """... without the water in a vessel; the scenes that this judge is for have up to 0.12."""
+    max_pieces: int = 15
+    """Tracked pieces: a row of five dominoes that breaks up has up to 14, footage 20 or more."""
+    scrap_area: float = 20.0
+    """Pieces of fewer pixels are scraps,"""
+    max_scraps: float = 8.0
+    """... of which a simple scene shows up to 6 in a frame, footage often 10 to 20."""
     max_things: int = 12
     """More moving things cannot be told apart."""
 

@@ -211,7 +211,7 @@ def _projectile(rng: np.random.Generator, violation: str | None, colours: list) 
         grown = radius * (1.7 if violation == "morphs" and t > event else 1.0)
         return [Thing(x, FLOOR - radius - height, grown, colours[0])]
 
-    return World(at, 1.7)
+    return World(at, 1.5)  # it is still in the air
 
 
 def _collision(rng: np.random.Generator, violation: str | None, colours: list) -> World:
