@@ -6,6 +6,7 @@ import colorsys
 from dataclasses import dataclass
 
 import numpy as np
+
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.motion import Motion, Observation
 from phybench.judges.kinematics.thresholds import Thresholds
@@ -21,6 +22,8 @@ HUES = {
     "pink": 0.915,
 }
 """Hue, 0..1, of the middle of what English calls by each name."""
+_PILED = frozenset({"bar", "cube"})
+"""Blocks that stand on each other merge: a pile of one sort may look like one of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def looks(observation: Observation, kinds: Kinds, limits: Thresholds) -> list[Se
     for index in kinds.solids:
         own = observation.motions[index]
         shapes, size = _shape(observation, own, limits)
+        if own.travel < limits.standing and shapes & _PILED:
+            shapes |= _PILED
         seen.append(Seen(colour_name(palette[own.track.colour]), shapes, size))
     for colour in kinds.crowds:
         seen.append(Seen(colour_name(palette[colour]), frozenset({"bar"}), "large"))
@@ -62,34 +67,46 @@ def looks(observation: Observation, kinds: Kinds, limits: Thresholds) -> list[Se
 
 
 def _shape(observation: Observation, own: Motion, limits: Thresholds) -> tuple[frozenset[str], str]:
-    """Shape by roundness and elongation, in the first frames that show it whole."""
+    """Shape by elongation and peakedness, in the frames that show it whole."""
     blobs = observation.blobs
-    whole = np.flatnonzero(own.seen & ~own.edge)[:6]
+    whole = np.flatnonzero(own.seen & ~own.edge)
     if not len(whole):
-        whole = np.flatnonzero(own.seen)[:6]
+        whole = np.flatnonzero(own.seen)
     index = own.track.blob[whole]
     area = float(np.median(blobs.area[index]))
-    reach = float(np.median([_reach(observation, int(i)) for i in index])) / np.sqrt(area / np.pi)
     middle = (blobs.xx[index] + blobs.yy[index]) / 2
     spread = np.sqrt(((blobs.xx[index] - blobs.yy[index]) / 2) ** 2 + blobs.xy[index] ** 2)
     longer = float(np.median(np.sqrt((middle + spread) / np.maximum(middle - spread, 0.1))))
+    peaked = float(np.median([peakedness(observation, int(i)) for i in index]))
     size = "large" if area > limits.large_area * observation.height * observation.width else "small"
-    return _named(reach, longer, limits), size
+    return _named(peaked, longer, area, limits), size
 
 
-def _reach(observation: Observation, blob: int) -> float:
-    """Distance of a blob's farthest pixel from its centre, less half a pixel of rim."""
+def peakedness(observation: Observation, blob: int) -> float:
+    """Mean fourth power over squared mean square of the distances from a blob's centre.
+
+    It depends on the shape alone: 4/3 for a disc, 7/5 for a square, 8/5 for an equilateral
+    triangle (integrals over the shapes). Pixels count by the share of them that is covered.
+    """
     blobs = observation.blobs
-    labels = blobs.labels[blobs.frame[blob]]
-    y, x = np.nonzero(labels == blob + 1)
-    return float(np.hypot(x - blobs.x[blob], y - blobs.y[blob]).max())
+    frame = blobs.frame[blob]
+    y, x = np.nonzero(blobs.labels[frame] == blob + 1)
+    weight = np.clip(blobs.share[frame][y, x], 0, 1)
+    weight /= max(float(weight.sum()), 1e-9)
+    squares = (x - blobs.x[blob]) ** 2 + (y - blobs.y[blob]) ** 2
+    return float((weight * squares**2).sum() / max(float((weight * squares).sum()) ** 2, 1e-9))
 
 
-def _named(reach: float, longer: float, limits: Thresholds) -> frozenset[str]:
+def _named(peaked: float, longer: float, area: float, limits: Thresholds) -> frozenset[str]:
+    """Shapes that the measures allow: two where they lie between two shapes."""
     if longer > limits.elongated:
         return frozenset({"bar"})
-    if reach < limits.round_reach:
-        return frozenset({"ball"})
-    if reach > limits.pointed_reach:
-        return frozenset({"triangle"})
-    return frozenset({"cube"})
+    square = limits.square_peak + limits.peak_blur / max(area, 1.0)
+    found = set()
+    if peaked < square + limits.peak_error:
+        found.add("ball")
+    if square - limits.peak_error < peaked < limits.triangle_peak + 2 * limits.peak_error:
+        found.add("cube")
+    if peaked > limits.triangle_peak - 2 * limits.peak_error:
+        found.add("triangle")
+    return frozenset(found)

@@ -274,10 +274,16 @@ class Thresholds:
     """Share of the picture from which a thing is large."""
     elongated: float = 1.5
     """Ratio of a thing's axes from which it is a bar."""
-    round_reach: float = 1.05
-    """Farthest point over the radius of a disc of equal area: 1 for a ball, 1.25 for a square."""
-    pointed_reach: float = 1.2
-    """... and 1.5 or more for triangles."""
+    standing: float = 4.0
+    """A thing that travels no further than this, as when something lands on it, stands."""
+    square_peak: float = 1.372
+    """Peakedness between a disc (4/3) and a square (7/5) that blur has raised by 0.02 to 0.04,"""
+    peak_blur: float = 1.2
+    """... and by more for small things: their blurred rim is a larger part of them."""
+    peak_error: float = 0.012
+    """Error of peakedness over a dozen frames: within it a thing may be either shape."""
+    triangle_peak: float = 1.52
+    """Peakedness between a blurred square and an equilateral triangle (8/5)."""
 
     # --- water
     afloat_share: float = 0.3
