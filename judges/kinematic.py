@@ -61,7 +61,6 @@ def _fingerprint() -> Mapping[str, Any]:
 def _score(request: JudgeRequest) -> Score | Failure:
     from phybench.judges.kinematics.assess import assess
     from phybench.judges.kinematics.thresholds import Thresholds
-
     from phybench.video import VideoError, read_frames
 
     if request.clip.path is None:
@@ -79,7 +78,6 @@ def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
     from phybench.judges.kinematics.adherence import match
     from phybench.judges.kinematics.appearance import looks
     from phybench.judges.kinematics.events import possible_events
-
     from phybench.tabletop.language import understand
 
     if assessment.reason or assessment.observation is None or assessment.kinds is None:
@@ -101,7 +99,7 @@ def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
 
 
 def physical_commonsense(assessment: Assessment) -> float:
-    """PC in 1..5: 5 no violation; 3 one just beyond its limit; 2 one clear; 1 several or blatant."""
+    """PC: 5 no violation; 3 one just beyond its limit; 2 a clear one; 1 several or blatant."""
     findings = assessment.findings
     if not findings:
         return 5.0
@@ -114,10 +112,16 @@ def describe(assessment: Assessment) -> dict[str, Any]:
     """The measurements as JSON values."""
     return {
         "violations": [
-            {**asdict(finding), "magnitude": round(min(finding.magnitude, 1e6), 3)}
+            {
+                "id": finding.id,
+                "frame": int(finding.frame),
+                "thing": int(finding.thing),
+                "magnitude": round(float(min(finding.magnitude, 1e6)), 3),
+                "evidence": finding.evidence,
+            }
             for finding in assessment.findings
         ],
-        "gravity": None if assessment.gravity is None else round(assessment.gravity, 3),
+        "gravity": None if assessment.gravity is None else round(float(assessment.gravity), 3),
         "noise": round(assessment.noise, 2),
     }
 

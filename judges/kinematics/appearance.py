@@ -59,10 +59,11 @@ def looks(observation: Observation, kinds: Kinds, limits: Thresholds) -> list[Se
         if own.travel < limits.standing and shapes & _PILED:
             shapes |= _PILED
         seen.append(Seen(colour_name(palette[own.track.colour]), shapes, size))
-    for colour in kinds.crowds:
-        seen.append(Seen(colour_name(palette[colour]), frozenset({"bar"}), "large"))
-    for colour in kinds.liquids:
-        seen.append(Seen(colour_name(palette[colour]), frozenset({"liquid"}), "large"))
+    seen += [
+        Seen(colour_name(palette[colour]), frozenset({shape}), "large")
+        for shape, colours in (("bar", kinds.crowds), ("liquid", kinds.liquids))
+        for colour in colours
+    ]
     return seen
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from phybench.judges.kinematics.contact import survey
 from phybench.judges.kinematics.crowd import check_crowds
 from phybench.judges.kinematics.energy import check_energy
@@ -132,9 +133,9 @@ def _measure(
     frames: Floats, backdrop: Backdrop, fps: float, limits: Thresholds
 ) -> tuple[Observation | None, str]:
     mask = foreground(frames, backdrop, limits)
-    share = float(mask.mean())
-    if share > limits.thing_share:
-        return None, f"no still background: {100 * share:.0f} % of the picture differs from it"
+    filled = float(mask.mean())
+    if filled > limits.thing_share:
+        return None, f"no still background: {100 * filled:.0f} % of the picture differs from it"
     labels, palette = colour_labels(frames, mask, backdrop, limits)
     share = coverage(frames, labels, palette, backdrop)
     blobs = find_blobs(labels, palette, share, limits)

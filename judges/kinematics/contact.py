@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+
 from phybench.judges.kinematics.segment import LINE, Backdrop, Blobs, air_colour, strongest
 from phybench.judges.kinematics.thresholds import Thresholds
-from scipy import ndimage
 
 
 @dataclass(frozen=True, slots=True)

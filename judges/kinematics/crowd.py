@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from phybench.judges.kinematics.kinds import Kinds, row_members
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.liquid import areas
@@ -70,7 +71,8 @@ def _falls(row: Row) -> np.ndarray:
     """(M,) frame in which each member leaves its place; T if it never does."""
     down = ~row.standing
     frames = down.shape[1]
-    return np.where(down.any(axis=1), down.argmax(axis=1), frames)
+    falls: np.ndarray = np.where(down.any(axis=1), down.argmax(axis=1), frames)
+    return falls
 
 
 def _loses(observation: Observation, colour: int, row: Row, limits: Thresholds) -> Finding | None:
@@ -132,7 +134,7 @@ def _stops(observation: Observation, row: Row, limits: Thresholds) -> Finding | 
     falls = _falls(row)
     frames = row.standing.shape[1]
     wait = limits.member_delay * observation.fps
-    for index, frame in enumerate(falls[:-1]):
+    for index in range(len(falls) - 1):
         for fallen, other in ((index, index + 1), (index + 1, index)):
             if (
                 falls[other] == frames
@@ -145,7 +147,6 @@ def _stops(observation: Observation, row: Row, limits: Thresholds) -> Finding | 
                     f"{(frames - 1 - falls[fallen]) / observation.fps:.1f} s after its neighbour "
                     "began to fall",
                 )  # fmt: skip
-    del frame
     return None
 
 

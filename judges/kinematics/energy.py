@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from phybench.judges.kinematics.flight import weakest_gravity
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
@@ -50,7 +51,7 @@ def unpushed(
     What rests gives no energy away; what moves may touch between two frames.
     """
     own = observation.motions[thing]
-    touched = own.held & ~own.hung
+    touched = own.held & ~own.hung & observation.surroundings.planks_move
     for index, other in enumerate(observation.motions):
         touching = observation.touching[thing, index]
         if index in pools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from phybench.judges.kinematics.energy import is_sprung
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.motion import Motion, Observation
@@ -16,12 +17,18 @@ def possible_events(observation: Observation, kinds: Kinds, limits: Thresholds) 
     Broken laws change how an event goes on, so the decision rests on how it begins: who hangs,
     floats, stands in a row, lies on what, and who moves first.
     """
-    if kinds.liquids:
-        return frozenset({"pour"})
-    if kinds.pools:
-        return frozenset({"buoyancy", _outcome(observation, kinds)})
-    if kinds.crowds:
-        return frozenset({"dominoes"})
+    for there, event in (
+        (kinds.liquids, {"pour"}),
+        (kinds.pools, {"buoyancy", _outcome(observation, kinds)}),
+        (kinds.crowds, {"dominoes"}),
+    ):
+        if there:
+            return frozenset(event)
+    return _of_solids(observation, kinds, limits)
+
+
+def _of_solids(observation: Observation, kinds: Kinds, limits: Thresholds) -> frozenset[str]:
+    """Events of solid things: something hangs, lies on a plank, or there are one or two."""
     solids = [observation.motions[i] for i in kinds.solids]
     early = [own for own in solids if own.seen[: observation.stride + 1].any()]
     hanging = [own for own in early if _hangs(own)]
@@ -36,6 +43,8 @@ def possible_events(observation: Observation, kinds: Kinds, limits: Thresholds) 
 
 def _outcome(observation: Observation, kinds: Kinds) -> str:
     """Whether the lowest thing in the water lies nearer to its floor or to its surface."""
+    if not kinds.pools:
+        return ""
     pool = observation.motions[kinds.pools[0]]
     ends = [observation.motions[i] for i in kinds.solids if observation.motions[i].seen.any()]
     if not ends:

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import (
     Flags,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import numpy as np
+
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Flags, Motion, Observation, box_gap
 from phybench.judges.kinematics.thresholds import Thresholds

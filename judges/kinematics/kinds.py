@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from phybench.judges.kinematics.motion import Motion, Observation
 from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds

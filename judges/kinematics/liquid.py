@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from phybench.judges.kinematics.flight import second_differences, weakest_gravity
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
@@ -80,7 +82,8 @@ def _rises(observation: Observation, colour: int) -> bool:
 
 def _hangs(observation: Observation, colour: int, limits: Thresholds) -> Finding | None:
     """A stream that ends in the air and does not fall on."""
-    mask = np.append([False], observation.blobs.colour == colour)[observation.blobs.labels]
+    own = np.append([False], observation.blobs.colour == colour)
+    mask: NDArray[np.bool_] = own[observation.blobs.labels]
     rows = mask.any(axis=2)
     lowest = mask.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     span = max(2, round(limits.still_seconds * observation.fps))
@@ -134,7 +137,7 @@ def _leaps(
     middle = slice(stride, len(own.y) - stride)
     dry = (wet[middle] < limits.afloat_share) & inside[middle] & ~own.edge[2 * stride :]
     dry &= own.solid_gap[middle] > limits.flight_gap
-    limit = -limits.afloat_lift * pull - 0.5 * limits.curvature_error
+    limit = -limits.afloat_lift * pull - 0.3 * limits.curvature_error
     lifted = np.flatnonzero(dry & (bends < limit) & (wet[middle] > -1.5))
     if not len(lifted):
         return None

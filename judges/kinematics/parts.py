@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+
 from phybench.judges.kinematics.segment import LINE, SPECK, Blobs, Floats, find_blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
@@ -61,9 +62,10 @@ def _join_mixtures(
         return blobs
     before = labels.copy()
     for colour, other in target.items():
-        while other in target and target[other] != colour:
-            other = target[other]
-        labels[before == colour + 1] = other + 1
+        whole = other  # a mixture's source may itself be a mixture of a brighter colour
+        while whole in target and target[whole] != colour:
+            whole = target[whole]
+        labels[before == colour + 1] = whole + 1
     return find_blobs(labels, blobs.palette, blobs.share, limits)
 
 

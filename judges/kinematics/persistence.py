@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Motion, Observation, clearance, may_touch
 from phybench.judges.kinematics.thresholds import Thresholds
@@ -36,13 +37,14 @@ def check_persistence(
 def expected_place(own: Motion, frame: int, *, backward: bool = False) -> Place:
     """Where a thing is by its last (or, backward, first) speed in a frame without it."""
     seen = np.flatnonzero(own.seen)
-    near, other = (seen[0], seen[min(1, len(seen) - 1)]) if backward else (
-        seen[-1], seen[max(-2, -len(seen))]
-    )  # fmt: skip
-    span = max(1, abs(near - other))
-    steps = (frame - near) * (1 if not backward else 1)
-    speed_x = (own.x[near] - own.x[other]) / (near - other if near != other else span)
-    speed_y = (own.y[near] - own.y[other]) / (near - other if near != other else span)
+    if backward:
+        seen = seen[::-1]
+    near, other = seen[-1], seen[max(-2, -len(seen))]
+    speed_x = speed_y = 0.0
+    if near != other:
+        speed_x = (own.x[near] - own.x[other]) / (near - other)
+        speed_y = (own.y[near] - own.y[other]) / (near - other)
+    steps = frame - near
     return Place(
         float(own.x[near] + speed_x * steps),
         float(own.y[near] + speed_y * steps),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from phybench.judges.kinematics.thresholds import Thresholds
 from scipy import ndimage, sparse
+
+from phybench.judges.kinematics.thresholds import Thresholds
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int16]
@@ -324,13 +325,16 @@ def _tint(
     frame, y, x = np.nonzero(mask & (labels == 0))
     behind = backdrop.picture[y, x]
     pixel = frames[frame, y, x] - behind
+    chroma = np.ptp(frames[frame, y, x], axis=1)
     nearest = np.full(len(frame), limits.tint_step, dtype=np.float32)
     found = np.zeros(len(frame), dtype=np.int8)
     for index in np.flatnonzero(np.ptp(palette, axis=1) > limits.line_chroma):
         span = palette[index] - behind
         share = (pixel * span).sum(axis=1) / np.maximum((span * span).sum(axis=1), 1)
         off = np.linalg.norm(pixel - share[:, None] * span, axis=1)
-        better = (off < nearest) & (share > limits.tint_share) & (share < 1.1)
+        # A mixture keeps its share of the chroma; a grey wall that lies near the line has none.
+        bright = chroma > limits.tint_chroma * share * np.ptp(palette[index])
+        better = (off < nearest) & (share > limits.tint_share) & (share < 1.1) & bright
         nearest[better], found[better] = off[better], index + 1
     labels[frame, y, x] = found
 
@@ -434,7 +438,7 @@ def _measure(
     ids = volume[frame, y, x] - 1
     count, weight = len(colour), share[frame, y, x].astype(np.float64)
     total = np.bincount(ids, weight, count)
-    mean_x = np.bincount(ids, weight * x, count) / total
+    mean_x: NDArray[np.float64] = np.bincount(ids, weight * x, count) / total
     mean_y = np.bincount(ids, weight * y, count) / total
     dx, dy = x - mean_x[ids], y - mean_y[ids]
     first = np.zeros(count, dtype=np.intp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Observation, Series, clearance
 from phybench.judges.kinematics.thresholds import Thresholds
@@ -34,7 +35,9 @@ def _dead_stop(
     newest, last, before = speeds
     # The stop lies somewhere in the newest step, so its speed is only partly left.
     slowing = max(before - last, 0.0)
-    limit = max(limits.stop_speed, limits.stop_ratio * slowing)
+    gaining = last > before + limits.gaining_step
+    least = limits.gaining_stop_speed if gaining else limits.stop_speed
+    limit = max(least, limits.stop_ratio * slowing)
     if last <= limit or not np.isfinite(speeds).all():
         return None
     if _new_contact(observation, thing, pools, stop, limits):

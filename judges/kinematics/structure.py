@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Observation
 from phybench.judges.kinematics.thresholds import Thresholds
@@ -12,7 +13,7 @@ def check_structures(
     observation: Observation, things: list[int], limits: Thresholds
 ) -> list[Finding]:
     """Things that fall through a still structure, or land on a plank that does not tip."""
-    findings = []
+    findings: list[Finding] = []
     if not observation.surroundings.fixture.any():
         return findings
     for thing in things:

@@ -50,7 +50,9 @@ class Thresholds:
     tint_step: float = 30.0
     """A thin pixel so near to the line between the backdrop's colour and a bright one"""
     tint_share: float = 0.35
-    """... that has at least this share of the bright one is of its colour."""
+    """... that has at least this share of the bright one"""
+    tint_chroma: float = 0.6
+    """... and this part of that share's chroma is of its colour."""
     min_area: float = 6.0
     """Smallest blob in pixels: a 2 x 3 patch survives neither CRF 28 nor the noise filter."""
 
@@ -187,6 +189,10 @@ class Thresholds:
     """A thing that has not moved for so long is at rest."""
     stop_speed: float = 2.5
     """Pixels per stride from which a dead stop is told from the end of slowing down."""
+    gaining_stop_speed: float = 1.5
+    """... or, where the thing was still getting faster, from this speed,"""
+    gaining_step: float = 0.1
+    """... by more than this per step,"""
     stop_ratio: float = 2.5
     """A stop is sudden if the last speed is so many times the slowing before it."""
 

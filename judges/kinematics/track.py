@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
 from phybench.judges.kinematics.segment import Blobs
 from phybench.judges.kinematics.thresholds import Thresholds
-from scipy.optimize import linear_sum_assignment
 
 
 @dataclass(frozen=True, slots=True)
