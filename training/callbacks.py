@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from phybench.training.reward_log import append_rows, keep_rows
 from transformers import PrinterCallback, TrainerCallback
 
 from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
+from phybench.training.reward_log import append_rows, keep_rows
 
 LOG = "log.jsonl"
 FLAT_GROUPS = 0.3

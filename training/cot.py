@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from phybench.refiners import reasoning
-from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError
-
 from phybench.diagnostics import diagnose
 from phybench.digest import text_digest, value_digest
 from phybench.errors import ConfigError
 from phybench.prompts import read_rows
 from phybench.records import write_text
+from phybench.refiners import reasoning
+from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError
 
 MAX_LOST = 0.34
 """Share of the user's content words that a target prompt may lose. Our choice."""

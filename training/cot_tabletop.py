@@ -15,19 +15,18 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from phybench.refiners.reasoning import ChainOfThought
-from phybench.training.cot import Triple, triple
-
 from phybench.contracts import Prompt
+from phybench.refiners.reasoning import ChainOfThought
 from phybench.tabletop.chance import Chance
 from phybench.tabletop.families import FAMILIES, build_scene, draw_looks
 from phybench.tabletop.language import Understanding, understand
 from phybench.tabletop.simulate import Trajectory, simulate
+from phybench.training.cot import Triple, triple
+from phybench.training.cot_copying import SYLLABLES
 
 _MOST_SENTENCES = 3
 _SWAP_SHARE = 0.6
 """Share of variants in which words of the prompt are swapped for made-up ones."""
-_SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "ar", "en"))
 _LETTERS = re.compile(r"[a-z]{3,}")
 _STILL = 4.0
 """Units per second below which a thing looks at rest (a clip is 64 units wide)."""
@@ -123,6 +122,6 @@ def _swapped(text: str, chance: Chance, name: str) -> str:
     chosen = places[: 1 + int(chance.uniform(f"{name}/swaps") * 3)]
     for start, end in sorted(chosen, reverse=True):
         syllables = 1 + int(chance.uniform(f"{name}/length/{start}") * 3)
-        word = "".join(chance.choice(f"{name}/{start}/{at}", _SYLLABLES) for at in range(syllables))
+        word = "".join(chance.choice(f"{name}/{start}/{at}", SYLLABLES) for at in range(syllables))
         text = text[:start] + word + text[end:]
     return text

@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
-from phybench.training.cot import Triple, triple
-
 from phybench.cache import Cache
 from phybench.contracts import Closing, Prompt, Refinement
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint, refinement_key
+from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
 from phybench.registry import Opened, open_plugin
 from phybench.seeds import item_seed
 from phybench.spec import parse_spec
+from phybench.training.cot import Triple, triple
 from phybench.work import Request, perform
 
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from phybench.training.cot import Triple
-
 from phybench.prompts import load_prompts
+from phybench.training.cot import Triple
 
 _WORD = re.compile(r"\w+")
 

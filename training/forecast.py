@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.training.recipe import Recipe
-
 from phybench.cache import Cache
 from phybench.contracts import VideoSettings
 from phybench.plan import fingerprint
 from phybench.prompts import load_prompts
 from phybench.registry import Opened
+from phybench.training.recipe import Recipe
 
 _BYTES_PER_PIXEL = 0.1
 """Upper estimate of our H.264 files per decoded pixel, as in a run's estimate."""

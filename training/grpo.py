@@ -13,7 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from phybench.cache import default_folder
+from phybench.contracts import Prompt, VideoSettings
+from phybench.errors import ConfigError, PhybenchError
+from phybench.prompts import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
+from phybench.registry import Opened, open_plugin
+from phybench.run import make_executor
+from phybench.spec import parse_spec
 from phybench.training.clip_scores import ClipScores
 from phybench.training.licences import check_licences
 from phybench.training.recipe import Grpo, Recipe
@@ -30,14 +37,6 @@ from phybench.training.setup import (
     process,
     save_checkpoint,
 )
-
-from phybench.cache import default_folder
-from phybench.contracts import Prompt, VideoSettings
-from phybench.errors import ConfigError, PhybenchError
-from phybench.prompts import load_prompts
-from phybench.registry import Opened, open_plugin
-from phybench.run import make_executor
-from phybench.spec import parse_spec
 
 Tell = Callable[[str], None]
 
@@ -141,6 +140,9 @@ def build_trainer(
     The model goes in as stage 1's *path*: of a model in memory, TRL would take the weights before
     stage 1 as the reference of the KL divergence.
     """
+    from transformers import AutoTokenizer
+    from trl import GRPOTrainer  # type: ignore[attr-defined]
+
     from phybench.training.callbacks import (
         LOG,
         FlatGroupsAlarm,
@@ -149,8 +151,6 @@ def build_trainer(
         Progress,
         quiet,
     )
-    from transformers import AutoTokenizer
-    from trl import GRPOTrainer  # type: ignore[attr-defined]
 
     tokenizer = AutoTokenizer.from_pretrained(recipe.start, local_files_only=True)
     rank = process().process_index

@@ -119,6 +119,8 @@ class Sft(_Part):
         max_length: Longest sample in tokens; a longer one stops the run before it starts.
         lora: Train an adapter; ``None`` trains all weights.
         save_every: Steps between checkpoints.
+        copying: Made-up samples of a phase before, in which a new model learns to repeat the user's
+            words (:mod:`phybench.training.cot_copying`); 0 for a model that can.
     """
 
     epochs: float = Field(gt=0)
@@ -131,6 +133,7 @@ class Sft(_Part):
     max_length: int = Field(ge=32)
     lora: Lora | None = None
     save_every: int = Field(ge=1)
+    copying: int = Field(default=0, ge=0)
 
 
 class Video(_Part):

@@ -25,14 +25,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from phybench.contracts import ClipRequest, Failure, Scale, Score, VideoSettings
+from phybench.errors import PhybenchError
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
+from phybench.seeds import item_seed
 from phybench.training.clip_scores import ClipScores, Judged, Sample
 from phybench.training.curriculum import EVALUATION_WEIGHT, weight_at
 from phybench.training.reward_log import RewardLog
-
-from phybench.contracts import ClipRequest, Failure, Scale, Score, VideoSettings
-from phybench.errors import PhybenchError
-from phybench.seeds import item_seed
 
 METRICS = (
     "curriculum/w_sa",

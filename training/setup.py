@@ -8,13 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench.refiners.checkpoints import find_model
-from phybench.refiners.phyprompt import CheckpointCard, write_card
-from phybench.training.recipe import Lora, Recipe
-
 from phybench.digest import value_digest
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.records import read_json, write_text
+from phybench.refiners.checkpoints import find_model
+from phybench.refiners.phyprompt import CheckpointCard, write_card
+from phybench.training.recipe import Lora, Recipe
 
 WORK = "training"
 """Sub-folder of a checkpoint with the trainer's own states and logs."""
@@ -149,6 +148,15 @@ def base_of(recipe: Recipe) -> tuple[str, str]:
     return found.name, found.revision
 
 
+def save_weights(trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a trainer's weights, an adapter merged into them, and the tokenizer."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
 def save_checkpoint(
     trainer: Any, tokenizer: Any, folder: Path, recipe: Recipe, stage: Literal["sft", "grpo"]
 ) -> None:
@@ -156,11 +164,7 @@ def save_checkpoint(
 
     The card is written last: a folder without one is not a trained checkpoint.
     """
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
+    save_weights(trainer, tokenizer, folder)
     name, revision = base_of(recipe)
     write_card(
         folder,

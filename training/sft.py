@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from phybench.cache import Cache, default_folder
+from phybench.errors import ConfigError
 from phybench.refiners.checkpoints import find_model
+from phybench.refiners.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
 from phybench.training.cot import Triple, write_data
-from phybench.training.dataset import prepare
+from phybench.training.dataset import prepare, prepare_copying
 from phybench.training.recipe import Recipe
 from phybench.training.scratch import build_scratch
 from phybench.training.setup import (
@@ -25,13 +28,13 @@ from phybench.training.setup import (
     precision,
     process,
     save_checkpoint,
+    save_weights,
 )
 
-from phybench.cache import Cache, default_folder
-from phybench.errors import ConfigError
+Tell = Callable[[str], None]
 
 
-def train_sft(recipe: Recipe, tell: Callable[[str], None]) -> Path:
+def train_sft(recipe: Recipe, tell: Tell) -> Path:
     """Do stage 1, or the rest of it.
 
     Args:
@@ -46,33 +49,59 @@ def train_sft(recipe: Recipe, tell: Callable[[str], None]) -> Path:
         MissingExtraError: If the extra ``train`` is not installed.
     """
     check_installed()
-    from phybench.training.callbacks import Progress, quiet
-    from trl import SFTTrainer  # type: ignore[attr-defined]
-
     work = claim(recipe.start, "sft", recipe)
     # A teacher is asked by one rank; the others find its answers in the cache.
     with process().main_process_first(), Cache(default_folder()) as cache:
         data = prepare(recipe, cache)
         if process().is_main_process:
             write_data(work, data.samples, data.facts)
-    tell(f"{len(data.samples)} samples: {data.facts}")
-    model, tokenizer = _start(recipe, data.samples, work)
-    check_lengths(data.samples, tokenizer, recipe)
+    copying = prepare_copying(recipe)
+    tell(f"{len(data.samples)} samples: {data.facts}; {len(copying)} samples of copying before")
+    start = _start(recipe, (*copying, *data.samples), work)
+    check_lengths((*copying, *data.samples), load_tokenizer(start), recipe)
+    if copying:
+        start = _copied(recipe, copying, start, work, tell)
+    trainer = _trained(recipe, data.samples, start, work, tell)
+    if trainer.accelerator.is_main_process:
+        save_checkpoint(trainer, trainer.processing_class, recipe.start, recipe, "sft")
+    trainer.accelerator.wait_for_everyone()
+    return recipe.start
+
+
+def _copied(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, tell: Tell) -> Path:
+    """Folder of the model that has learnt to copy; the phase is done once."""
+    folder = work / "copied"
+    if not folder.is_dir():
+        trainer = _trained(recipe, samples, start, work / "copying", tell)
+        if trainer.accelerator.is_main_process:
+            draft = work / "copied.draft"
+            save_weights(trainer, trainer.processing_class, draft)
+            draft.rename(folder)
+        trainer.accelerator.wait_for_everyone()
+    return folder
+
+
+def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, tell: Tell) -> Any:
+    """A trainer that has gone through samples, from its last checkpoint if there is one."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl import SFTTrainer  # type: ignore[attr-defined]
+
+    from phybench.training.callbacks import Progress, quiet
+
+    dtype = getattr(torch, dtype_of(recipe))
     trainer = SFTTrainer(
-        model=model,
+        model=AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True),
         args=_arguments(recipe, work),
-        train_dataset=sft_dataset(data.samples, recipe.instructions),
-        processing_class=tokenizer,
+        train_dataset=sft_dataset(samples, recipe.instructions),
+        processing_class=load_tokenizer(start),
         peft_config=lora_config(recipe.sft.lora),
         callbacks=[Progress(tell)],
     )
     quiet(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
     trainer.save_state()
-    if trainer.accelerator.is_main_process:
-        save_checkpoint(trainer, tokenizer, recipe.start, recipe, "sft")
-    trainer.accelerator.wait_for_everyone()
-    return recipe.start
+    return trainer
 
 
 def sft_dataset(samples: Sequence[Triple], instructions: str) -> Any:
@@ -115,24 +144,17 @@ def check_lengths(samples: Sequence[Triple], tokenizer: Any, recipe: Recipe) -> 
         )
 
 
-def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> tuple[Any, Any]:
-    """Model and tokenizer that training begins from; nothing is fetched from a network."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> Path:
+    """Folder of the model that training begins from; nothing is fetched from a network."""
     shape = recipe.model.scratch
     if shape is None:
-        folder = find_model(recipe.model.path, recipe.model.revision).path
-    else:
-        folder = work / "base"
-        texts = [text for sample in samples for text in (sample.prompt, sample.reply)]
-        with process().main_process_first():
-            if not (folder / "tokenizer.json").is_file():
-                build_scratch(shape, [*texts, recipe.instructions], recipe.seed, folder)
-    dtype = getattr(torch, dtype_of(recipe))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    return model, tokenizer
+        return find_model(recipe.model.path, recipe.model.revision).path
+    folder = work / "base"
+    texts = [text for sample in samples for text in (sample.prompt, sample.reply)]
+    with process().main_process_first():
+        if not (folder / "tokenizer.json").is_file():
+            build_scratch(shape, [*texts, recipe.instructions], recipe.seed, folder)
+    return folder
 
 
 def _arguments(recipe: Recipe, work: Path) -> Any:

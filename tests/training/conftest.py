@@ -6,14 +6,16 @@ import json
 import os
 
 import pytest
-from phybench.training.recipe import load_recipe
 from tiny_training import PROMPTS, triples
+
+from phybench.training.recipe import load_recipe
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """A function that gives the tiny recipe, with changes; stage 1 has been done for it."""
     import torch
+
     from phybench.training.sft import train_sft
 
     torch.set_num_threads(1)
@@ -30,6 +32,7 @@ def tiny(tmp_path_factory):
         "sft.learning_rate=0.006",
         "sft.max_length=200",
         "sft.save_every=50",
+        "sft.copying=0",
         f"grpo.prompts='{folder / 'prompts.txt'}'",
         f"grpo.eval_prompts='{folder / 'prompts.txt'}'",
         "grpo.eval_limit=2",

@@ -5,20 +5,21 @@ from dataclasses import replace
 
 import pytest
 from fake_openai import FakeOpenAI, reply
-from phybench.refiners.reasoning import ChainOfThought, parse
-from phybench.training.cot import kept, read_triples, triple, write_data
-from phybench.training.cot_tabletop import sentences, tabletop_triples
-from phybench.training.cot_teacher import ask_teacher, explain_phygenbench
-from phybench.training.dataset import prepare
-from phybench.training.decontamination import clean
-from phybench.training.recipe import load_recipe
 
 from phybench.cache import Cache
 from phybench.contracts import Prompt
 from phybench.errors import ConfigError
 from phybench.prompts import load_prompts
+from phybench.refiners.reasoning import ChainOfThought, parse
 from phybench.tabletop.families import FAMILIES
 from phybench.tabletop.language import understand
+from phybench.training.cot import kept, read_triples, triple, write_data
+from phybench.training.cot_copying import copying_triples
+from phybench.training.cot_tabletop import sentences, tabletop_triples
+from phybench.training.cot_teacher import ask_teacher, explain_phygenbench
+from phybench.training.dataset import prepare
+from phybench.training.decontamination import clean
+from phybench.training.recipe import load_recipe
 
 CHAIN = ChainOfThought(
     law="gravity",
@@ -107,6 +108,16 @@ def test_the_worlds_reasoning_is_in_the_format_and_states_what_was_simulated():
     }
     copied = [one for one in made if one.prompt not in {prompt.text for prompt in prompts}]
     assert copied  # some have made-up words, so that copying is learnt
+
+
+def test_copying_samples_repeat_words_that_nobody_wrote():
+    prompts = load_prompts("tabletop-train", 50).prompts
+    made = copying_triples(prompts, 30, seed=1)
+    assert made == copying_triples(prompts, 30, seed=1)
+    known = {word for prompt in prompts for word in prompt.text.lower().split()}
+    for one in made:
+        assert one.chain.prompt.startswith(f"{one.prompt} ")
+    assert any(set(one.prompt.lower().split()) - known for one in made)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

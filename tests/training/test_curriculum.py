@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from phybench.training.curriculum import EVALUATION_WEIGHT, SCHEDULES, weight_at
 
 shares = st.floats(0, 1)

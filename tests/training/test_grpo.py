@@ -6,7 +6,14 @@ import math
 
 import numpy as np
 import pytest
+
+from phybench.contracts import Frames, PluginInfo, Score
+from phybench.errors import ConfigError
+from phybench.executors.serial import SerialExecutor
+from phybench.records import read_jsonl
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
+from phybench.registry import Opened
+from phybench.spec import PluginSpec
 from phybench.training.callbacks import FlatGroupsAlarm, HackingStop, hacking
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at
@@ -20,13 +27,6 @@ from phybench.training.grpo import (
     train_grpo,
 )
 from phybench.training.reward_log import append_rows
-
-from phybench.contracts import Frames, PluginInfo, Score
-from phybench.errors import ConfigError
-from phybench.executors.serial import SerialExecutor
-from phybench.records import read_jsonl
-from phybench.registry import Opened
-from phybench.spec import PluginSpec
 
 TEN = {"v": 1}
 

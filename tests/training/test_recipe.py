@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from phybench.training.recipe import bundled, load_recipe
 
 from phybench.errors import ConfigError
+from phybench.training.recipe import bundled, load_recipe
 
 RECIPES = ["phyprompt-1.5b", "phyprompt-3b", "phyprompt-7b", "phyprompt-mini"]
 

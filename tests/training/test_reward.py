@@ -6,19 +6,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.training.clip_scores import ClipScores
-from phybench.training.licences import check_licences
-from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
-from phybench.training.reward_log import RewardLog
 
 from phybench.contracts import LIKERT, Failure, Frames, PluginInfo, Scale, Score, VideoSettings
 from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
 from phybench.records import read_jsonl
+from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.registry import Opened, open_plugin
 from phybench.run import make_executor
 from phybench.spec import PluginSpec, parse_spec
+from phybench.training.clip_scores import ClipScores
+from phybench.training.licences import check_licences
+from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
+from phybench.training.reward_log import RewardLog
 
 END = 2
 

@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
-from phybench.refiners.phyprompt import PhyPrompt, read_card
-from phybench.training.recipe import load_recipe
-from phybench.training.sft import check_lengths, sft_dataset, train_sft
 from tiny_training import PROMPTS, triples
 
 from phybench.contracts import Refinement
 from phybench.errors import ConfigError
+from phybench.refiners.phyprompt import PhyPrompt, read_card
+from phybench.training.recipe import load_recipe
+from phybench.training.sft import check_lengths, sft_dataset, train_sft
 
 
 def test_stage_one_gives_a_checkpoint_that_the_refiner_runs(tiny):
@@ -95,3 +95,24 @@ def test_another_recipe_does_not_continue_in_the_same_folder(tiny):
     other = load_recipe("phyprompt-mini", [*tiny.base, f"output='{tiny.folder}'", "seed=7"])
     with pytest.raises(ConfigError, match="of another one"):
         train_sft(other, print)
+
+
+def test_a_new_model_first_learns_to_copy_and_that_once(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))
+    changes = [
+        *tiny.base,
+        f"output='{tmp_path}'",
+        "sft.copying=24",
+        "grpo.max_new_tokens=120",
+        "sft.epochs=3",
+        "data.prompts=tabletop-train",
+    ]
+    notes = []
+    work = train_sft(load_recipe("phyprompt-mini", changes), notes.append) / "training"
+    assert "24 samples of copying before" in notes[0]
+    first = (work / "copied" / "model.safetensors").read_bytes()
+    assert (work / "copying" / "trainer_state.json").is_file()
+    assert first != (work / "base" / "model.safetensors").read_bytes()
+    assert first != (work.parent / "model.safetensors").read_bytes()
+    train_sft(load_recipe("phyprompt-mini", changes), notes.append)
+    assert (work / "copied" / "model.safetensors").read_bytes() == first

@@ -10,12 +10,12 @@ import time
 
 import pytest
 from harness import phybench
-from phybench.refiners.phyprompt import read_card
-from phybench.training.recipe import load_recipe
 from typer.testing import CliRunner
 
 from phybench.commands.train import app
 from phybench.records import read_json, read_jsonl
+from phybench.refiners.phyprompt import read_card
+from phybench.training.recipe import load_recipe
 
 MAIN = "from phybench.commands.train import app; app()"
 
