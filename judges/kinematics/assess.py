@@ -7,6 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from phybench.judges.kinematics.backdrop import (
+    Backdrop,
+    Floats,
+    air_colour,
+    find_backdrop,
+    shrink,
+    strongest,
+)
+from phybench.judges.kinematics.blobs import coverage, find_blobs
 from phybench.judges.kinematics.contact import survey
 from phybench.judges.kinematics.crowd import check_crowds
 from phybench.judges.kinematics.energy import check_energy
@@ -18,18 +27,7 @@ from phybench.judges.kinematics.liquid import check_liquids
 from phybench.judges.kinematics.motion import Observation, observe
 from phybench.judges.kinematics.parts import tidy
 from phybench.judges.kinematics.persistence import check_persistence
-from phybench.judges.kinematics.segment import (
-    Backdrop,
-    Floats,
-    air_colour,
-    colour_labels,
-    coverage,
-    find_backdrop,
-    find_blobs,
-    foreground,
-    shrink,
-    strongest,
-)
+from phybench.judges.kinematics.segment import colour_labels, foreground
 from phybench.judges.kinematics.stops import check_stops
 from phybench.judges.kinematics.structure import check_structures
 from phybench.judges.kinematics.thresholds import Thresholds

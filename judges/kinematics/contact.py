@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phybench.judges.kinematics.segment import LINE, Backdrop, Blobs, air_colour, strongest
+from phybench.judges.kinematics.backdrop import Backdrop, air_colour, strongest
+from phybench.judges.kinematics.blobs import LINE, Blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from phybench.judges.kinematics.blobs import LINE
 from phybench.judges.kinematics.energy import is_sprung
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.motion import Motion, Observation
-from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 

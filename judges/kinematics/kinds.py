@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phybench.judges.kinematics.blobs import LINE
 from phybench.judges.kinematics.motion import Motion, Observation
-from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from phybench.judges.kinematics.blobs import LINE
 from phybench.judges.kinematics.flight import second_differences, weakest_gravity
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.laws import Finding
 from phybench.judges.kinematics.motion import Observation
-from phybench.judges.kinematics.segment import LINE
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -84,8 +84,8 @@ def _hangs(observation: Observation, colour: int, limits: Thresholds) -> Finding
     """A stream that ends in the air and does not fall on."""
     own = np.append([False], observation.blobs.colour == colour)
     mask: NDArray[np.bool_] = own[observation.blobs.labels]
-    rows = mask.any(axis=2)
-    lowest = mask.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
+    rows: NDArray[np.bool_] = mask.max(axis=2)
+    lowest: NDArray[np.intp] = mask.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     span = max(2, round(limits.still_seconds * observation.fps))
     end = lowest[-span - 1 :]
     if np.ptp(end) > 1 or mask[-1].sum() == 0:

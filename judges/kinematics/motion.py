@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from phybench.judges.kinematics.blobs import LINE, Blobs
 from phybench.judges.kinematics.contact import Surroundings
-from phybench.judges.kinematics.segment import LINE, Blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.judges.kinematics.track import Track
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematics.segment import LINE, SPECK, Blobs, Floats, find_blobs
+from phybench.judges.kinematics.backdrop import Floats
+from phybench.judges.kinematics.blobs import LINE, SPECK, Blobs, find_blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
 

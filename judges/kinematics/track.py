@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from phybench.judges.kinematics.segment import Blobs
+from phybench.judges.kinematics.blobs import Blobs
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
