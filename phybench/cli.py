@@ -19,6 +19,7 @@ from phybench.commands.refine import refine
 from phybench.commands.report import report
 from phybench.commands.run import plan, run
 from phybench.commands.score import score
+from phybench.commands.serve import serve_refiner
 from phybench.commands.train import app as train
 from phybench.errors import ConfigError, PhybenchError
 
@@ -36,6 +37,7 @@ app.command()(run)
 app.command()(plan)
 app.command()(refine)
 app.command()(score)
+app.command()(serve_refiner)
 app.command(name="list")(list_plugins)
 app.command()(doctor)
 app.command()(leaderboard)

@@ -213,6 +213,17 @@ def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
     return PromptSet("manifest", kept, digest)
 
 
+def warnings(plan: Plan) -> list[str]:
+    """What a reader of the numbers has to know beforehand, one sentence each."""
+    judges = {fingerprint(judge): judge.info.name for judge in plan.judges}
+    return [
+        f"Refiner `{opened.info.name}` selected its texts by `{judges[chosen]}`, which also judges "
+        "this run: its scores there are too good. Compare it by another judge."
+        for opened in plan.refiners
+        if (chosen := opened.info.fingerprint.get("selection_judge_fingerprint")) in judges
+    ]
+
+
 def over_budget(plan: Plan) -> dict[str, int]:
     """How many of the known texts exceed each generator's prompt budget, by its own tokenizer."""
     found = {}

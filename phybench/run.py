@@ -21,8 +21,9 @@ from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
-from phybench.plan import Plan, fingerprint
+from phybench.plan import Plan, fingerprint, warnings
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
+from phybench.refinements import describe_refinements
 from phybench.registry import Kind, unknown
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
@@ -146,6 +147,7 @@ def publish(folder: Path, *, plots: bool = True) -> tuple[CellMetrics, ...]:
         "schema_version": SCHEMA_VERSION,
         "simulated": simulated,
         "cells": to_results(cells),
+        "refinements": describe_refinements(folder),
     }
     write_text(folder / RESULTS, json.dumps(with_header, indent=2, ensure_ascii=False) + "\n")
     return cells
@@ -181,6 +183,7 @@ def _header(plan: Plan) -> dict[str, Any]:
         "simulated": plan.simulated,
         "identity": plan.identity(),
         "signatures": signatures(plan),
+        "warnings": warnings(plan),
         "prompts": {
             "name": plan.prompts.name,
             "sha256": plan.prompts.sha256,

@@ -221,6 +221,42 @@ def test_refine_refuses_what_it_cannot_do(
     assert words in done.stderr
 
 
+def test_a_served_refiner_answers_chat_requests(examples: Path) -> None:
+    import signal
+    import subprocess
+    import urllib.request
+
+    command = [sys.executable, "-m", "phybench", "serve-refiner", "-r", "shout", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        url = server.stderr.readline().split(" at ")[1].split()[0]
+        body = json.dumps({"messages": [{"role": "user", "content": "a ball"}]}).encode()
+        with urllib.request.urlopen(f"{url}/chat/completions", body, timeout=30) as reply:
+            answer = json.load(reply)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+    assert answer["choices"][0]["message"]["content"] == "A BALL!"
+
+
+def test_serving_needs_the_key_that_was_named(examples: Path) -> None:
+    done = phybench("serve-refiner", "--key-env", "PHYBENCH_NO_SUCH_KEY")
+    assert (done.returncode, "`PHYBENCH_NO_SUCH_KEY`" in done.stderr) == (2, True)
+
+
+def test_a_refiner_that_selected_by_the_judge_is_warned_of(examples: Path) -> None:
+    Path("prompts.txt").write_text("a ball\n")
+    Path("r.csv").write_text("prompt,refined\na ball,a ball falls\n")
+    best = "best-of-n:refiner=[replay:file=r.csv],generator=bar,by=brightness,n=2"
+    done = phybench(
+        *("run", "-r", best, "-g", "bar"),
+        *("-j", "brightness", "-p", "prompts.txt", "-o", "out", "--executor", "serial"),
+        *("--seeds", "1", "--no-plots"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "selected its texts by `brightness`" in done.stderr
+    (warning,) = json.loads(Path("out/run.json").read_text())["warnings"]
+    assert "too good" in warning
+
+
 def test_list_names_everything(examples: Path) -> None:
     found = json.loads(phybench("list", "--json").stdout)
     assert "shout" in found["refiners"]

@@ -58,6 +58,19 @@ def test_the_leaderboard_follows_from_the_rows(examples: Path) -> None:
         assert cell.sa_mean == pytest.approx(sum(row["sa"] for row in own) / len(own))
 
 
+def test_a_run_says_what_its_refiners_did(examples: Path) -> None:
+    Path("prompts.txt").write_text("two red balls fall\na cup\n")
+    Path("same.csv").write_text("prompt,refined\ntwo red balls fall,a cup\na cup,a cup\n")
+    config = run_config(
+        Path("prompts.txt"), refiners=("identity", "replay:file=same.csv,as=same"), seeds=1
+    )
+    do_run(config, Path("out"), Path("cache"))
+    found = json.loads(Path("out/results.json").read_text())["refinements"]
+    assert set(found) == {"identity|bar", "same|bar"}
+    assert (found["identity|bar"]["n"], found["identity|bar"]["growth_mean"]) == (2, 1.0)
+    assert (found["identity|bar"]["duplicates"], found["same|bar"]["duplicates"]) == (0, 2)
+
+
 def test_arms_share_their_seeds(examples: Path) -> None:
     do_run(run_config(write_prompts(examples, 4)), Path("out"), Path("cache"))
     seeds: dict[tuple[str, int], set[int]] = {}

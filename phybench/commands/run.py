@@ -162,12 +162,14 @@ def _execute(
     quiet: bool,
 ) -> Outcome:
     from phybench.cache import Cache, default_folder
-    from phybench.plan import build_plan
+    from phybench.plan import build_plan, warnings
     from phybench.progress import shown
     from phybench.run import RUNS, default_name, execute, make_executor
 
     started = time.monotonic()
     planned = build_plan(config)
+    for warning in warnings(planned):
+        note(f"warning: {warning}")
     folder = output or RUNS / default_name(planned)
     with Cache(cache or default_folder()) as units:
         pool = make_executor(executor, units.folder / "clips", workers)

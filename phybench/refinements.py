@@ -1,0 +1,41 @@
+"""What the refiners of a run did to its prompts, from the run's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from phybench.diagnostics import Diagnosis, diagnose, duplicates, summary
+from phybench.records import ITEMS, read_jsonl
+
+
+def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
+    """Diagnostics of every arm's refinements: length, losses, additions, refusals, duplicates.
+
+    Args:
+        folder: A run's folder.
+
+    Returns:
+        By ``refiner|generator``, the summary of :func:`phybench.diagnostics.summary` with
+        ``duplicates``, the number of different prompts that share their refinement with another.
+        Lengths in the generator's tokens are there where the generator recorded them.
+    """
+    found: dict[str, dict[tuple[str, str], Diagnosis]] = {}
+    texts: dict[str, dict[str, str]] = {}
+    for row in read_jsonl(folder / ITEMS):
+        if "refinement" not in row:
+            continue
+        arm = f"{row['refiner']}|{row['generator']}"
+        text = row["refinement"]["text"]
+        texts.setdefault(arm, {})[row["prompt_id"]] = text
+        own = found.setdefault(arm, {})
+        if (row["prompt_id"], text) not in own:
+            tokens = (row.get("clip") or {}).get("meta", {}).get("prompt_tokens")
+            own[row["prompt_id"], text] = diagnose(row["prompt"], text, tokens=tokens)
+    return {
+        arm: {
+            **summary(list(own.values())),
+            "duplicates": sum(map(len, duplicates(texts[arm]))),
+        }
+        for arm, own in found.items()
+    }
