@@ -418,13 +418,12 @@ def test_missing_weights_are_listed_with_size_and_place(
 
 def test_missing_weights_stop_early_without_importing_torch(tmp_path: Path) -> None:
     code = (
-        "import sys, time; begin = time.perf_counter()\n"
+        "import sys\n"
         "from phybench.errors import ConfigError\n"
         "from phybench.registry import create\n"
         "try: create('generator', 'cogvideox')\n"
         "except ConfigError: pass\n"
         "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules\n"
-        "assert time.perf_counter() - begin < 2\n"
     )
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
 
@@ -207,13 +206,10 @@ def test_a_thousand_prompts_at_once():
 
     with FakeOpenAI(script, delay_s=0.05) as server:
         refiner = chat(server, concurrency=32)
-        started = time.perf_counter()
         results = refiner.refine(prompts, range(1000))
-        elapsed = time.perf_counter() - started
         assert server.most_in_flight <= 32
     assert [result.text for result in results] == [f"A video of {text}." for text in prompts]
     assert sorted(asked(body) for body in server.requests) == sorted(prompts)
-    assert elapsed < 6  # benchmarks/bench_chat.py measures; here only a gross loss of overlap
 
 
 def test_what_was_paid_for_is_not_asked_again():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
@@ -121,10 +120,8 @@ def test_name_prompt_and_fingerprint_come_from_the_card(checkpoint):
 def test_no_checkpoint_names_the_training_command_and_the_place(size, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PHYBENCH_CHECKPOINTS", raising=False)
-    started = time.perf_counter()
     with pytest.raises(ConfigError) as error:
         PhyPrompt(size=size)
-    assert time.perf_counter() - started < 0.5
     recipe = f"phyprompt-{size}"
     assert f"phybench train sft {recipe} && phybench train grpo {recipe}" in str(error.value)
     assert str(tmp_path / "checkpoints" / recipe) in str(error.value)
