@@ -45,16 +45,21 @@ def shrink(frames: NDArray[np.uint8], shortest: int) -> Floats:
 
     All thresholds in pixels then mean the same share of the picture.
     """
-    out: Floats = frames.astype(np.float32)
-    count, height, width, _ = frames.shape
+    _, height, width, _ = frames.shape
     side = min(height, width)
     if side <= shortest:
-        return out
+        return frames.astype(np.float32)
     rows = _averages(height, round(height * shortest / side))
     columns = _averages(width, round(width * shortest / side))
-    out = np.matmul(rows, out.reshape(count, height, width * 3)).reshape(count, -1, width, 3)
-    small: Floats = np.einsum("thwc,vw->thvc", out, columns, optimize=True)
-    return np.ascontiguousarray(small)
+    # Frame by frame: a long clip of a large picture would fill the memory as floats.
+    return np.stack([_average(frame, rows, columns) for frame in frames])
+
+
+def _average(frame: NDArray[np.uint8], rows: Floats, columns: Floats) -> Floats:
+    height, width, _ = frame.shape
+    low = (rows @ frame.reshape(height, width * 3).astype(np.float32)).reshape(-1, width, 3)
+    small: Floats = np.matmul(columns, low)
+    return small
 
 
 def _averages(before: int, after: int) -> Floats:
