@@ -23,12 +23,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import owl_checkpoint as tiny
+
+from phybench import Clip, JudgeRequest, Score
 from phybench.judges import videophy2
 from phybench.judges.mplug_owl.engine import Loaded
 from phybench.judges.mplug_owl.engine import load as load_judge
 from phybench.judges.mplug_owl.frames import normalise, read_clip
-
-from phybench import Clip, JudgeRequest, Score
 
 RULES = (
     "A dropped ball falls to the ground.",

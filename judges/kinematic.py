@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from phybench.judges.kinematics.assess import Assessment
     from phybench.judges.kinematics.thresholds import Thresholds
 
+DOUBTFUL, CLEAR, BLATANT = 1.05, 1.5, 3.0
+"""Magnitudes (multiples of the threshold) at which PC changes; our choice."""
+
 
 class Kinematic:
     """Scores clips of things that move before a still background, from their pixels alone.
@@ -99,13 +102,18 @@ def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
 
 
 def physical_commonsense(assessment: Assessment) -> float:
-    """PC: 5 no violation; 3 one just beyond its limit; 2 a clear one; 1 several or blatant."""
-    findings = assessment.findings
-    if not findings:
-        return 5.0
-    if findings[0].magnitude > 3 or len({finding.id for finding in findings}) > 1:
+    """PC in 1..5 from the measured violations.
+
+    5 none; 4 one that exceeds its limit by less than a twentieth, as compression alone may do;
+    3 one by less than a half; 2 a clear one; 1 a blatant one, or several.
+    """
+    strongest = max((finding.magnitude for finding in assessment.findings), default=0.0)
+    clear = {finding.id for finding in assessment.findings if finding.magnitude >= DOUBTFUL}
+    if not clear:
+        return 4.0 if assessment.findings else 5.0
+    if len(clear) > 1 or strongest > BLATANT:
         return 1.0
-    return 3.0 if findings[0].magnitude < 1.25 else 2.0
+    return 3.0 if strongest < CLEAR else 2.0
 
 
 def describe(assessment: Assessment) -> dict[str, Any]:

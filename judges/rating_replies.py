@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from phybench.judges.readings import first_key, read_rating
-
 from phybench.contracts import Failure, Score
+from phybench.judges.readings import first_key, read_rating
 
 Reading = Literal["strict", "faithful", "expected"]
 _RATINGS, _VERDICTS = (1, 5), (0, 2)

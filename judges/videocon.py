@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from phybench.judges.mplug_owl.files import Published, find_files
-from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
-from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
 from pydantic import Field
 
 from phybench.contracts import PROBABILITY, Failure, JudgeRequest, PluginInfo, Score
+from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
+from phybench.judges.mplug_owl.files import Published, find_files
+from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from phybench.judges.mplug_owl.engine import Engine, Loaded
     from phybench.judges.mplug_owl.tokens import Cut
-    from torch import Tensor
 
 PUBLISHED = Published(
     "videophysics/videocon_physics",

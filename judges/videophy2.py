@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
+from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
+from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.judges.rating_replies import RatingReply, Reading, judged
-from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
-from pydantic import Field
-
-from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 
 if TYPE_CHECKING:
-    from phybench.judges.mplug_owl.engine import Engine, Loaded
     from torch import Tensor
+
+    from phybench.judges.mplug_owl.engine import Engine, Loaded
 
 PUBLISHED = Published(
     "videophysics/videophy_2_auto",

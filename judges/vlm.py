@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from phybench.judges.vlm_questions import Choice, fingerprint, questioning
-from phybench.judges.vlm_scoring import Combine, score_clips
-from phybench.judges.vlm_template import MediaForm
 from pydantic import Field
 
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.endpoint import ChatClient, Endpoint
 from phybench.errors import ConfigError
+from phybench.judges.vlm_questions import Choice, fingerprint, questioning
+from phybench.judges.vlm_scoring import Combine, score_clips
+from phybench.judges.vlm_template import MediaForm
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

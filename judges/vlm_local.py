@@ -7,14 +7,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
-from phybench.judges.vlm_questions import Choice, fingerprint, questioning
-from phybench.judges.vlm_scoring import Combine, Questioning, score_clips
-from phybench.refiners.checkpoints import find_model
-from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
 from pydantic import Field
 
+from phybench.checkpoints import find_model
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.errors import ConfigError, MissingExtraError
+from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
+from phybench.judges.vlm_questions import Choice, fingerprint, questioning
+from phybench.judges.vlm_scoring import Combine, Questioning, score_clips
 
 if TYPE_CHECKING:
     from phybench.judges.vlm_transformers import LocalAnswers

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phybench.contracts import Clip
 from phybench.judges.sampling import sample_frames, spread
 from phybench.judges.vlm_template import Media
-
-from phybench.contracts import Clip
 from phybench.video import VideoError, probe
 
 if TYPE_CHECKING:

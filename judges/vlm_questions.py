@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from phybench.errors import ConfigError
 from phybench.judges import readings, vlm_media, vlm_replies
 from phybench.judges.vlm_scoring import Combine, Questioning
 from phybench.judges.vlm_template import Ask, Media, MediaForm, Template, load_template
-
-from phybench.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.hardware import Device, Dtype
 from phybench.refiners.completions import Completion, Sampling
-from phybench.refiners.hardware import Device, Dtype
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite
 from phybench.refiners.rewriting import DEFAULT_BUDGET, Language, rewriting_task

@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from phybench.checkpoints import ModelFolder, find_model, has_chat_template, read_json
 from phybench.contracts import Failure
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.refiners.checkpoints import ModelFolder, find_model, has_chat_template, read_json
+from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.refiners.completions import Completion, Engine, Message, Sampling
-from phybench.refiners.hardware import Device, Dtype, resolve_device, resolve_dtype
 
 EngineName = Literal["transformers", "vllm"]
 Quantisation = Literal["none", "8bit", "4bit"]

@@ -17,12 +17,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from phybench.checkpoints import read_json
 from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
+from phybench.hardware import Device, Dtype
 from phybench.refiners import reasoning
-from phybench.refiners.checkpoints import read_json
 from phybench.refiners.completions import Sampling
-from phybench.refiners.hardware import Device, Dtype
 from phybench.refiners.local import refinement
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import (

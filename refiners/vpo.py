@@ -17,8 +17,8 @@ from pydantic import Field
 from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.hardware import Device, Dtype
 from phybench.refiners.completions import Sampling
-from phybench.refiners.hardware import Device, Dtype
 from phybench.refiners.local import refinement
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_text

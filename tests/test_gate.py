@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from made_runs import make_run
 from numpy.typing import NDArray
-from phybench.judges.readings import read_rating
 from typer.testing import CliRunner
 
 from phybench.commands.gate import gate
@@ -21,6 +20,7 @@ from phybench.gate.check import check_run
 from phybench.gate.findings import Finding, Outcome, exit_code
 from phybench.gate.health import entropy_bits
 from phybench.gate.levels import detectable_drop, judge_level, parser_level
+from phybench.judges.readings import read_rating
 
 Scores = NDArray[np.float64]
 

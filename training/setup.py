@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from phybench.checkpoints import find_model
 from phybench.digest import value_digest
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.records import read_json, write_text
-from phybench.refiners.checkpoints import find_model
 from phybench.refiners.phyprompt import CheckpointCard, write_card
 from phybench.training.recipe import Lora, Recipe
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.cache import Cache, default_folder
+from phybench.checkpoints import find_model
 from phybench.errors import ConfigError
-from phybench.refiners.checkpoints import find_model
 from phybench.refiners.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
 from phybench.training.cot import Triple, write_data

@@ -162,7 +162,7 @@ def _growing_swings(observation: Observation, thing: int, limits: Thresholds) ->
         if swings[index] > limit:
             return Finding(
                 "gains_energy", int(frames[turns[index + 1]]), thing,
-                float(swings[index] / limit),
+                float(1 + (swings[index] - limit) / (2 * limits.height_error)),
                 f"a swing of {swings[index]:.1f} px follows one of {swings[index - 1]:.1f} px",
             )  # fmt: skip
     return None

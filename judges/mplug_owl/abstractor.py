@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from phybench.judges.mplug_owl.config import AbstractorSizes, OwlConfig
 from torch import Tensor, nn
 from torch.nn import functional
+
+from phybench.judges.mplug_owl.config import AbstractorSizes, OwlConfig
 
 
 class Abstractor(nn.Module):

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
+from phybench.contracts import Failure, JudgeRequest, Score
+from phybench.errors import ConfigError
 from phybench.judges.mplug_owl.dialogue import Dialogue
 from phybench.judges.mplug_owl.frames import normalise, read_clip
 from phybench.judges.mplug_owl.model import OwlModel
@@ -15,10 +19,6 @@ from phybench.judges.mplug_owl.quantize import quantize_language
 from phybench.judges.mplug_owl.settings import Settings
 from phybench.judges.mplug_owl.tokens import OwlTokenizer
 from phybench.judges.mplug_owl.weights import build_model, read_tensors
-from torch import Tensor
-
-from phybench.contracts import Failure, JudgeRequest, Score
-from phybench.errors import ConfigError
 from phybench.video import VideoError
 
 if TYPE_CHECKING:

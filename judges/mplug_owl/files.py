@@ -8,11 +8,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.judges.mplug_owl.config import OwlConfig, read_config
-from phybench.refiners.checkpoints import folder_digest, read_json
-
+from phybench.checkpoints import folder_digest, read_json
 from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
+from phybench.judges.mplug_owl.config import OwlConfig, read_config
 
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.model"
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from phybench.judges.mplug_owl.abstractor import Abstractor
 from phybench.judges.mplug_owl.config import OwlConfig, language_arguments
 from phybench.judges.mplug_owl.tokens import MEDIA
 from phybench.judges.mplug_owl.vision import VisionTower
-from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
 
 class OwlModel(nn.Module):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from phybench.judges.mplug_owl.model import OwlModel
 from torch import nn
+
+from phybench.judges.mplug_owl.model import OwlModel
 
 
 def quantize_language(

@@ -7,9 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from phybench.judges.mplug_owl.files import OwlFiles
-
 from phybench.errors import MissingExtraError
+from phybench.judges.mplug_owl.files import OwlFiles
 
 Quantize = Literal["none", "8bit", "4bit"]
 VERSION = "1"

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from phybench.judges.mplug_owl.config import VisionSizes
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
+
+from phybench.judges.mplug_owl.config import VisionSizes
 
 
 class VisionTower(nn.Module):

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from phybench.judges.mplug_owl.config import OwlConfig
-from phybench.judges.mplug_owl.model import OwlModel
 from torch import Tensor, nn
 
 from phybench.errors import ConfigError
+from phybench.judges.mplug_owl.config import OwlConfig
+from phybench.judges.mplug_owl.model import OwlModel
 
 # File prefix -> module path, first match wins. What is not listed keeps its name.
 _RENAMES = (

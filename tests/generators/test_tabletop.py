@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from phybench.generators.tabletop import Tabletop
-from phybench.judges.oracle import Oracle
-from phybench.refiners.template import Template
 
 from phybench.contracts import (
     Clip,
@@ -21,6 +18,9 @@ from phybench.contracts import (
     TokenCounter,
     VideoSettings,
 )
+from phybench.generators.tabletop import Tabletop
+from phybench.judges.oracle import Oracle
+from phybench.refiners.template import Template
 from phybench.tabletop import fingerprint
 from phybench.tabletop.clips import truth
 from phybench.tabletop.imagine import imagine

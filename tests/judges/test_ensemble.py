@@ -7,9 +7,9 @@ import json
 import fake_openai as fake
 import numpy as np
 import pytest
-from phybench.judges.ensemble import Ensemble
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
+from phybench.judges.ensemble import Ensemble
 from phybench.video import write_frames
 
 

@@ -18,9 +18,8 @@ import sentencepiece
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from phybench.judges.videophy2 import VideoPhy2  # noqa: E402
-
 from phybench import Clip, ConfigError, Failure, JudgeRequest, Score  # noqa: E402
+from phybench.judges.videophy2 import VideoPhy2  # noqa: E402
 from phybench.testing import check_judge  # noqa: E402
 
 EOS = 2

@@ -10,9 +10,9 @@ import logging
 import fake_openai as fake
 import numpy as np
 import pytest
-from phybench.judges.vlm import Vlm
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
+from phybench.judges.vlm import Vlm
 from phybench.testing import check_judge
 from phybench.video import read_frames, write_frames
 

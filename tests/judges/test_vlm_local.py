@@ -12,9 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from phybench.judges.vlm_local import VlmLocal  # noqa: E402
-
 from phybench import Clip, ConfigError, Failure, JudgeRequest  # noqa: E402
+from phybench.judges.vlm_local import VlmLocal  # noqa: E402
 from phybench.video import write_frames  # noqa: E402
 
 ANSWERS = {

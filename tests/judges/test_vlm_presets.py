@@ -7,9 +7,9 @@ from pathlib import Path
 
 import fake_openai as fake
 import numpy as np
-import phybench.judges
 import pytest
 
+import phybench.judges
 from phybench import Clip, ConfigError, JudgeRequest
 from phybench.registry import create
 from phybench.video import write_frames

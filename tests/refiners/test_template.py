@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phybench.refiners.template import Template
 
 from phybench.contracts import Failure, Refiner
+from phybench.refiners.template import Template
 from phybench.tabletop.language import lexicon, understand
 from phybench.tabletop.prompt_sets import build
 from phybench.testing import check_refiner

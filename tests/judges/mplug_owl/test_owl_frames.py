@@ -7,9 +7,9 @@ import owl_checkpoint as tiny
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from phybench.judges.mplug_owl.frames import frame_indices, read_clip
 from phybench.judges.sampling import sample_frames, spread
-
 from phybench.video import VideoError, read_frames
 
 

@@ -16,11 +16,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from naive_owl import Naive  # noqa: E402
+
+from phybench.errors import ConfigError  # noqa: E402
 from phybench.judges.mplug_owl.config import OwlConfig  # noqa: E402
 from phybench.judges.mplug_owl.files import Published, find_files  # noqa: E402
 from phybench.judges.mplug_owl.weights import build_model, read_tensors  # noqa: E402
-
-from phybench.errors import ConfigError  # noqa: E402
 
 PUBLISHED = Published("owner/judge", 14.3, "MIT; LLaMA-1 is non-commercial")
 SIZES = {
