@@ -288,7 +288,7 @@ def _report(
     lines = [
         "# Accuracy of the judge `kinematic`",
         "",
-        "Simulated clips: these numbers say nothing about real footage, on which the judge gives no",
+        "Simulated clips: these numbers say nothing about real footage, which the judge does not",
         "score.",
         "",
         f"    python benchmarks/kinematic_accuracy.py --clips {arguments.clips} "

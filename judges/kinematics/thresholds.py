@@ -37,7 +37,7 @@ class Thresholds:
     bleeding move a colour by up to 40, different colour names lie >= 90 apart."""
     flat_step: float = 25.0
     """Pixels that differ less from their neighbours show a thing's own colour."""
-    flat_share: float = 0.003
+    flat_share: float = 0.0018
     """A colour must make up this share of the inner foreground pixels to be one of the palette:
     a thing of 20 flat pixels that is seen in four frames beside a pool of 1000,"""
     colour_share: float = 0.02
@@ -73,17 +73,6 @@ class Thresholds:
     part_travel: float = 3.0
     """... while they move by more than this: walls keep their place on still water, too."""
 
-    # --- contact
-    hold_gap: float = 2.5
-    """A line with so few empty pixels between holds or bears a thing."""
-    touch: int = 2
-    """Things with at most one empty pixel between them touch: rims are half a pixel wide on
-    either side and the foreground mask loses the faintest edge pixels."""
-
-    # --- motion
-    step_seconds: float = 0.125
-    """Accelerations are second differences over steps of this length, whatever the frame rate:
-    long enough that gravity moves a thing by pixels, short enough to follow a bounce."""
     mixture_inner: float = 0.35
     """A colour found only in pieces with fewer inner pixels than this may be a mixture,"""
     mixture_step: float = 30.0
@@ -113,6 +102,18 @@ class Thresholds:
     """... and look so but for this share of the frames."""
     fixture_seen: float = 0.7
     """A line that stays for this share of the frames is a still structure as well."""
+
+    # --- contact
+    hold_gap: float = 2.5
+    """A line with so few empty pixels between holds or bears a thing."""
+    touch: int = 2
+    """Things with at most one empty pixel between them touch: rims are half a pixel wide on
+    either side and the foreground mask loses the faintest edge pixels."""
+
+    # --- motion
+    step_seconds: float = 0.125
+    """Accelerations are second differences over steps of this length, whatever the frame rate:
+    long enough that gravity moves a thing by pixels, short enough to follow a bounce."""
 
     hung_share: float = 0.3
     """What hangs on a line in this share of its frames hangs in all of them."""
@@ -146,14 +147,14 @@ class Thresholds:
     """A thing must stay away for longer than this to have vanished."""
     area_change: float = 1.55
     """Ratio of areas beyond which a thing has changed size: blur and CRF 28 move the rim by up to
-    half a pixel, 1.3 for a radius of 4."""
+    a pixel, 1.5 for a radius of 4."""
     jump: float = 6.0
     """Pixels by which a step differs from the mean of the steps before and after it: more than
     three times what an oscillation of 1 s and amplitude 10 px reaches at 8 fps."""
-    whole_share: float = 0.9
-    """A thing at the frame's edge with this share of its usual area is seen whole."""
     jump_sizes: float = 0.6
     """... and at least this part of the thing's size."""
+    whole_share: float = 0.9
+    """A thing at the frame's edge with this share of its usual area is seen whole."""
 
     # --- laws: energy
     rolling: float = 1.5
