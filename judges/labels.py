@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from phybench.contracts import BINARY, LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
-from phybench.tables import CLIP_COLUMNS, cell, column, listed, read_table
+from phybench.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
@@ -53,7 +53,8 @@ class Labels:
         unmatched: Literal["error", "unscored"] = "error",
     ) -> None:
         paths = _paths(file, sa, pc)
-        values = {measure: _read(path, measure) for measure, path in paths.items()}
+        tables = {path: read_table(path) for path in set(paths.values())}
+        values = {measure: _labels(tables[path], path, measure) for measure, path in paths.items()}
         chosen = _scale(scale, [value for table in values.values() for value in table.values()])
         for measure, path in paths.items():
             _check_scale(values[measure], chosen, path)
@@ -87,11 +88,11 @@ class Labels:
             for source in sorted(clips)
             if self._label("sa", source) is None or self._label("pc", source) is None
         ]
-        known = clips | {Path(source).name for source in clips}
+        known = clips | {file_name(source) for source in clips}
         problems += [
             f"Expected a clip for label {key!r}, but no manifest names it."
             for key in sorted(labelled)
-            if not _is_digest(key) and key not in known and Path(key).name not in known
+            if not _is_digest(key) and key not in known and file_name(key) not in known
         ]
         hint = ["Give `unmatched=unscored` to go on without them."] if problems else []
         return [f"labels: {problem}" for problem in listed(problems) + hint]
@@ -119,7 +120,7 @@ class Labels:
 
     def _label(self, measure: str, key: str) -> float | None:
         table = self._values[measure]
-        return table.get(key, table.get(Path(key).name))
+        return table.get(key, table.get(file_name(key)))
 
 
 def _paths(file: Path | None, sa: Path | None, pc: Path | None) -> dict[str, Path]:
@@ -133,9 +134,8 @@ def _paths(file: Path | None, sa: Path | None, pc: Path | None) -> dict[str, Pat
     )
 
 
-def _read(path: Path, measure: str) -> dict[str, float]:
+def _labels(rows: Sequence[Mapping[str, Any]], path: Path, measure: str) -> dict[str, float]:
     """Labels by clip, under its full name and, where that is unambiguous, its file name."""
-    rows = read_table(path)
     key = column(rows, _KEYS, path)
     value = column(rows, (*_MEASURES[measure], "score"), path)
     found: dict[str, float] = {}
@@ -153,7 +153,7 @@ def _read(path: Path, measure: str) -> dict[str, float]:
 def _by_file_name(labels: Mapping[str, float]) -> dict[str, float]:
     names: dict[str, list[float]] = {}
     for clip, label in labels.items():
-        names.setdefault(Path(clip).name, []).append(label)
+        names.setdefault(file_name(clip), []).append(label)
     return {name: found[0] for name, found in names.items() if len(found) == 1}
 
 

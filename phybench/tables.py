@@ -63,6 +63,11 @@ def cell(row: Mapping[str, Any], name: str, number: int, path: Path) -> str:
     return str(value)
 
 
+def file_name(path: str) -> str:
+    """The last part of a path or url; far faster than :class:`pathlib.Path`."""
+    return path.rsplit("/", 1)[-1]
+
+
 def listed(problems: Sequence[str]) -> list[str]:
     """At most ten of many problems, and how many more there are."""
     rest = len(problems) - _LISTED
