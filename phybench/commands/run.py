@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_REFINERS = ("identity", "template")
 DEFAULT_GENERATORS = ("tabletop",)
 DEFAULT_JUDGES = ("kinematic",)
-DEFAULT_LIMIT = 200
+DEFAULT_LIMIT = 150
 """Prompts of the bundled set when no prompt set is named: a run of under a minute on two cores."""
 DEFAULT_SEEDS = 2
 
