@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from typing import Any
 
 LONGEST = 512
 """Words that are read; what follows is cut off, as a text encoder of that length would."""
@@ -80,10 +81,10 @@ class _Mention:
 
 
 @cache
-def lexicon() -> Mapping[str, Mapping[str, object]]:
+def lexicon() -> Mapping[str, Mapping[str, Any]]:
     """The words and rules, as in ``lexicon.json``."""
     text = resources.files("phybench.tabletop").joinpath("lexicon.json").read_text("utf-8")
-    data: Mapping[str, Mapping[str, object]] = json.loads(text)
+    data: Mapping[str, Mapping[str, Any]] = json.loads(text)
     return data
 
 
@@ -94,7 +95,7 @@ def prevented_by(outcome: str) -> frozenset[str]:
     Raises:
         KeyError: If there is no such outcome.
     """
-    return frozenset(lexicon()["outcomes"][outcome]["prevents"])  # type: ignore[index]
+    return frozenset(lexicon()["outcomes"][outcome]["prevents"])
 
 
 def count_words(text: str) -> int:
@@ -176,7 +177,7 @@ def _concepts(token: str) -> frozenset[str]:
     return frozenset(
         name
         for name, patterns in lexicon()["concepts"].items()
-        if any(_fits(token, pattern) for pattern in patterns)  # type: ignore[attr-defined]
+        if any(_fits(token, pattern) for pattern in patterns)
     )
 
 
@@ -198,7 +199,7 @@ def _event(sentences: Sequence[frozenset[str]]) -> str:
             continue
         seen = False
         for family, cues in lexicon()["events"].items():
-            fitting = [w for needs, w in cues if concepts.issuperset(needs)]  # type: ignore[attr-defined]
+            fitting = [w for needs, w in cues if concepts.issuperset(needs)]
             if fitting:
                 scores[family] = scores.get(family, 0.0) + weight * max(fitting)
                 seen = True
@@ -210,11 +211,7 @@ def _event(sentences: Sequence[frozenset[str]]) -> str:
 @cache
 def _index(kind: str) -> dict[str, str]:
     """From a word to what it means, for colours, shapes and sizes."""
-    return {
-        word: meaning
-        for meaning, words in lexicon()[kind].items()
-        for word in words  # type: ignore[attr-defined]
-    }
+    return {word: meaning for meaning, words in lexicon()[kind].items() for word in words}
 
 
 def _mentions(tokens: Sequence[str]) -> list[_Mention]:
@@ -345,11 +342,7 @@ def _stated(sentences: Sequence[frozenset[str]]) -> frozenset[str]:
     return frozenset(
         name
         for name, rule in lexicon()["outcomes"].items()
-        if any(
-            concepts.issuperset(needs)
-            for concepts in sentences
-            for needs in rule["any"]  # type: ignore[index]
-        )
+        if any(concepts.issuperset(needs) for concepts in sentences for needs in rule["any"])
     )
 
 

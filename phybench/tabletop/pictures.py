@@ -100,7 +100,7 @@ def outcome_table() -> str:
     lines = ["| stated outcome | in other words | makes less likely |", "|---|---|---|"]
     for name, rule in lexicon()["outcomes"].items():
         excluded = ", ".join(f"`{v}`" for v in VIOLATIONS if v in prevented_by(name))
-        lines.append(f"| `{name}` | {rule['says']} | {excluded} |")  # type: ignore[index]
+        lines.append(f"| `{name}` | {rule['says']} | {excluded} |")
     return "\n".join(lines)
 
 
