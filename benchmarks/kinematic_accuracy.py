@@ -1,8 +1,9 @@
 """Accuracy of the judge `kinematic` on clips of the simulated world and of other renderers.
 
 Half of the clips are lawful, the violations are balanced over all rows of the world's table.
-Run: python benchmarks/kinematic_accuracy.py [--clips 2400] [--seed 1000000]
-Seeds below 20 000 were used while tuning; evaluation seeds start at 1 000 000.
+Run: python benchmarks/kinematic_accuracy.py [--clips 2400] [--seed 4000000]
+Seeds below 20 000 were used while tuning. An earlier version was evaluated with seeds from
+1 000 000 on; the published table has seeds that no version had seen.
 """
 
 from __future__ import annotations
@@ -248,7 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=2400)
     parser.add_argument("--robust", type=int, default=930, help="clips per further condition")
-    parser.add_argument("--seed", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=4_000_000)
     arguments = parser.parse_args()
     tallies: dict[str, Tally] = {}
     for index, (name, make) in enumerate(conditions().items()):
