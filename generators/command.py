@@ -274,7 +274,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGTERM)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: the program must not outlive us; it is raised again
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise

@@ -195,7 +195,7 @@ class JobRunner:
                 if not isinstance(fresh, Finished):
                     raise
                 self._with_retries(lambda: download(fresh.url, path))
-        except BaseException:
+        except BaseException:  # also Ctrl-C: half a download must not stay; it is raised again
             path.unlink(missing_ok=True)
             raise
         return path
