@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from phybench.clip_parts import MediaForm
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.endpoint import ChatClient, Endpoint
 from phybench.errors import ConfigError
 from phybench.judges.vlm_questions import Choice, fingerprint, questioning
 from phybench.judges.vlm_scoring import Combine, score_clips
-from phybench.judges.vlm_template import MediaForm
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

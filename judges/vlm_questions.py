@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from phybench import clip_parts
+from phybench.clip_parts import Media, MediaForm
 from phybench.errors import ConfigError
-from phybench.judges import readings, vlm_media, vlm_replies
+from phybench.judges import readings, vlm_replies
 from phybench.judges.vlm_scoring import Combine, Questioning
-from phybench.judges.vlm_template import Ask, Media, MediaForm, Template, load_template
+from phybench.judges.vlm_template import Ask, Template, load_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def fingerprint(how: Questioning) -> dict[str, Any]:
         "combine": how.combine,
         "seed": how.seed,
         "structured": how.structured,
-        "readers": [readings.VERSION, vlm_replies.VERSION, vlm_media.VERSION],
+        "readers": [readings.VERSION, vlm_replies.VERSION, clip_parts.VERSION],
     }
 
 

@@ -9,37 +9,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from phybench.clip_parts import Media
 from phybench.errors import ConfigError
 
 Target = Literal["sa", "pc", "assessable", "law", "reason", "rules"]
-MediaForm = Literal["images", "frames", "video"]
 _BUNDLED = Path(__file__).parent
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Media(_Strict):
-    """How a clip travels.
-
-    Args:
-        form: ``images``: sampled frames as images (any service). ``frames``: sampled frames as one
-            video part with their times (vLLM only). ``video``: the file, sampled by the server.
-        frames: Frames to sample, for ``images`` and ``frames``.
-        size: Longest side in pixels of what is sent; smaller frames stay as they are.
-        quality: JPEG quality of sampled frames.
-        height: For ``video``: re-encode to this height first (H.264, no sound); ``None`` sends the
-            file as it is.
-        first: Whether the clip comes before the question's text.
-    """
-
-    form: MediaForm
-    frames: int = Field(default=16, ge=1, le=768)
-    size: int = Field(default=448, ge=16, le=4096)
-    quality: int = Field(default=90, ge=1, le=100)
-    height: int | None = Field(default=None, ge=16)
-    first: bool = True
 
 
 class Ask(_Strict):

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from phybench.clip_parts import Media, clip_parts
 from phybench.contracts import Clip, Failure, PluginInfo, Refinement
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
@@ -45,6 +46,7 @@ from phybench.refiners.rewriting import (
 )
 from phybench.refiners.trials import Laboratory, Outcome, Trial
 from phybench.registry import create
+from phybench.video import VideoError
 
 T = TypeVar("T")
 _FRAMES = 8
@@ -233,10 +235,6 @@ class PhyT2V:
 
     def _shown(self, clip: Clip | Failure) -> list[Mapping[str, Any]] | Failure:
         """A clip's frames and what to say about them, as parts of a message."""
-        from phybench.judges.vlm_media import clip_parts
-        from phybench.judges.vlm_template import Media
-        from phybench.video import VideoError
-
         if isinstance(clip, Failure):
             return clip
         if clip.path is None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phybench.frame_sampling import sample_frames, spread
 from phybench.judges.mplug_owl.frames import frame_indices, read_clip
-from phybench.judges.sampling import sample_frames, spread
 from phybench.video import VideoError, read_frames
 
 

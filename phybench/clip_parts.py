@@ -7,22 +7,48 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from phybench.contracts import Clip
-from phybench.judges.sampling import sample_frames, spread
-from phybench.judges.vlm_template import Media
+from phybench.frame_sampling import sample_frames, spread
 from phybench.video import VideoError, probe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MediaForm = Literal["images", "frames", "video"]
 VERSION = "1"
 MAX_VIDEO_BYTES = 64 * 2**20
 """Longest file sent as it is."""
 _CRF = "28"
 """Quality of a re-encoded clip, as PhyJudge's published evaluation has it."""
+
+
+class Media(BaseModel):
+    """How a clip travels.
+
+    Args:
+        form: ``images``: sampled frames as images (any service). ``frames``: sampled frames as one
+            video part with their times (vLLM only). ``video``: the file, sampled by the server.
+        frames: Frames to sample, for ``images`` and ``frames``.
+        size: Longest side in pixels of what is sent; smaller frames stay as they are.
+        quality: JPEG quality of sampled frames.
+        height: For ``video``: re-encode to this height first (H.264, no sound); ``None`` sends the
+            file as it is.
+        first: Whether the clip comes before the question's text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    form: MediaForm
+    frames: int = Field(default=16, ge=1, le=768)
+    size: int = Field(default=448, ge=16, le=4096)
+    quality: int = Field(default=90, ge=1, le=100)
+    height: int | None = Field(default=None, ge=16)
+    first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +65,7 @@ class ClipParts:
 
 
 def clip_parts(clip: Clip, path: Path, media: Media) -> ClipParts:
-    """Prepare a clip as the template wants it.
+    """Prepare a clip as `media` wants it.
 
     Args:
         clip: The clip, for its frame count and rate.
@@ -53,8 +79,8 @@ def clip_parts(clip: Clip, path: Path, media: Media) -> ClipParts:
         data = path.read_bytes() if media.height is None else _shrunk(path, media.height)
         if len(data) > MAX_VIDEO_BYTES:
             raise VideoError(
-                f"Expected {path.name!r} to be at most {MAX_VIDEO_BYTES // 2**20} MiB; set the "
-                "template's `height` to re-encode it."
+                f"Expected {path.name!r} to be at most {MAX_VIDEO_BYTES // 2**20} MiB; set "
+                "`height` to re-encode it."
             )
         return ClipParts([_video_part("mp4", _base64(data))], {})
     frames, indices = sampled(clip, path, media)
@@ -65,7 +91,7 @@ def clip_parts(clip: Clip, path: Path, media: Media) -> ClipParts:
 
 
 def sampled(clip: Clip, path: Path, media: Media) -> tuple[NDArray[np.uint8], list[int]]:
-    """Frames spread over the clip, shrunk to the template's size, and their indices."""
+    """Frames spread over the clip, shrunk to the asked size, and their indices."""
     box = f"w=min({media.size}\\,iw):h=min({media.size}\\,ih)"
     fit = "force_original_aspect_ratio=decrease:force_divisible_by=2:flags=bicubic"
     return sample_frames(path, spread(media.frames), f"{box}:{fit}", expected=clip.frames)

@@ -1,0 +1,90 @@
+"""What is installed is what is here, and dependencies point one way."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+FOLDERS = {name: ROOT / folder for name, folder in SETTINGS["package-dir"].items()}
+KINDS = ("refiners", "generators", "judges", "training")
+
+
+def modules(package: str) -> Iterator[Path]:
+    return FOLDERS[package].rglob("*.py")
+
+
+def test_every_folder_of_code_is_a_package_that_gets_installed() -> None:
+    there = {
+        ".".join([name, *path.parent.relative_to(folder).parts])
+        for name, folder in FOLDERS.items()
+        for path in modules(name)
+    }
+    assert there == set(SETTINGS["packages"])
+
+
+def test_a_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in FOLDERS.values():
+        shutil.copytree(folder, tree / folder.relative_to(ROOT), ignore=ignore, dirs_exist_ok=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    built = subprocess.run(
+        [*wheel, "-w", str(tmp_path), str(tree)], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        packed = set(archive.namelist())
+    wanted = {
+        str(Path(*name.split(".")) / path.relative_to(tree / folder.relative_to(ROOT)))
+        for name, folder in FOLDERS.items()
+        for path in (tree / folder.relative_to(ROOT)).rglob("*")
+        if path.is_file()
+    }
+    assert wanted <= packed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_plugins_import_no_other_kind_of_plugin(kind: str) -> None:
+    """Training is a user of refiners: it writes what `phyprompt` reads."""
+    others = {f"phybench.{other}" for other in KINDS if other != kind}
+    allowed = {"phybench.refiners"} if kind == "training" else set()
+    crossing = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(f"phybench.{kind}")
+        for name in imported(path)
+        if ".".join(name.split(".")[:2]) in others - allowed
+    ]
+    assert not crossing
+
+
+def test_the_harness_reaches_plugins_through_the_registry_only() -> None:
+    """Only its commands name what has a command of its own."""
+    named = [
+        str(path.relative_to(ROOT / "phybench").parent)
+        for path in modules("phybench")
+        if any(
+            name.startswith(tuple(f"phybench.{kind}" for kind in KINDS)) for name in imported(path)
+        )
+    ]
+    assert set(named) <= {"commands"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of the modules that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
