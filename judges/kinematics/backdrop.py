@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from phybench.judges.kinematics.pixels import middle_over_time
 from phybench.judges.kinematics.thresholds import Thresholds
 
 Floats = NDArray[np.float32]
@@ -93,7 +94,7 @@ def air_colour(backdrop: Backdrop) -> Floats:
 def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
     """The still scene without things: flat areas that reach the frame's edge, filled in."""
     noise = pixel_noise(frames)
-    middle = np.median(frames, axis=0)
+    middle = middle_over_time(frames)
     steps = np.maximum(_step(middle, 0), _step(middle, 1))
     texture = float(np.median(steps) / 0.954)  # median |difference| of two normal values
     smooth = steps < max(limits.edge_step, limits.edge_noises * texture)

@@ -9,18 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from phybench.judges.kinematics.backdrop import Backdrop, Floats
+from phybench.judges.kinematics.pixels import Positions, positions
 from phybench.judges.kinematics.thresholds import Thresholds
 
 LINE, SPECK = -1, -2
 """Colours of blobs that are no things: thin structures, and pieces too small to tell."""
-_ALL, _HEAD, _TAIL = slice(None), slice(None, -1), slice(1, None)
-_STEPS = (
-    ((_ALL, _ALL, _HEAD), (_ALL, _ALL, _TAIL)),
-    ((_ALL, _HEAD, _ALL), (_ALL, _TAIL, _ALL)),
-    ((_ALL, _HEAD, _HEAD), (_ALL, _TAIL, _TAIL)),
-    ((_ALL, _HEAD, _TAIL), (_ALL, _TAIL, _HEAD)),
-)
-"""A pixel and its neighbour to the right, below, and below to either side, in (T, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +31,8 @@ class Blobs:
         palette: (K, 3) float32 colours.
         labels: (T, H, W) int32, blob index + 1 per pixel, 0 for background.
         share: (T, H, W) share of each pixel that is covered.
+        at: Frame, row and column of each pixel of a blob, in this order.
+        owner: Blob of each of these pixels.
     """
 
     frame: NDArray[np.intp]
@@ -56,6 +51,8 @@ class Blobs:
     palette: Floats
     labels: NDArray[np.int32]
     share: Floats
+    at: Positions
+    owner: NDArray[np.intp]
 
 
 def coverage(
@@ -67,11 +64,11 @@ def coverage(
     half a pixel.
     """
     share = (labels != 0).astype(np.float32)
-    frame, y, x = np.nonzero(labels > 0)
-    behind = backdrop.picture[y, x]
-    span = palette[labels[frame, y, x] - 1] - behind
-    along = ((frames[frame, y, x] - behind) * span).sum(axis=1)
-    share[frame, y, x] = np.clip(along / np.maximum((span * span).sum(axis=1), 1), 0.05, 1)
+    at = positions(labels > 0)
+    behind = backdrop.picture[at[1], at[2]]
+    span = palette[labels[at] - 1] - behind
+    along = ((frames[at] - behind) * span).sum(axis=1)
+    share[at] = np.clip(along / np.maximum((span * span).sum(axis=1), 1), 0.05, 1)
     out: Floats = share
     return out
 
@@ -94,25 +91,32 @@ def find_blobs(
 def _connected(labels: NDArray[np.int8]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """Number the pieces of equal label in each frame; (T, H, W) from 1, and each piece's colour.
 
-    One graph over all labelled pixels is several times faster than labelling colour by colour.
+    Runs of equal label in a row are the nodes of one graph over all frames and labels: several
+    times faster than labelling colour by colour. Runs that touch in neighbouring rows do so at
+    the first pixel of one of them, so only first pixels are compared.
     """
-    at = labels != 0
-    node = np.zeros(labels.shape, dtype=np.int32)
-    count = int(at.sum())
-    node[at] = np.arange(count, dtype=np.int32)
-    starts, ends = [], []
-    for here, there in _STEPS:
-        equal = (labels[here] == labels[there]) & at[here]
-        starts.append(node[here][equal])
-        ends.append(node[there][equal])
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    graph = sparse.coo_matrix((np.ones(len(start), dtype=np.int8), (start, end)), (count, count))
+    frames, height, width = labels.shape
+    padded = np.zeros((frames, height + 2, width + 2), dtype=np.int8)
+    padded[:, 1:-1, 1:-1] = labels
+    flat, row = padded.ravel(), width + 2
+    at = np.flatnonzero(flat)
+    label = flat[at]
+    first = flat[at - 1] != label
+    run_at = np.cumsum(first, dtype=np.int32) - 1
+    run = np.empty(flat.size, dtype=np.int32)
+    run[at] = run_at
+    here, own = at[first], label[first]
+    near = here + np.array([[step] for step in (row - 1, row, row + 1, 1 - row, -row, -row - 1)])
+    equal = flat[near] == own
+    start, end = np.nonzero(equal)[1].astype(np.int32), run[near[equal]]
+    ones = np.ones(len(start), dtype=np.int8)
+    graph = sparse.coo_array((ones, (start, end)), (len(here), len(here)))
     pieces, piece = sparse.csgraph.connected_components(graph, directed=False)
-    volume = np.zeros(labels.shape, dtype=np.int32)
-    volume[at] = piece + 1
+    volume = np.zeros(padded.shape, dtype=np.int32)
+    volume.ravel()[at] = piece[run_at] + 1
     colour = np.zeros(pieces, dtype=np.intp)
-    colour[piece] = np.where(labels[at] > 0, labels[at] - 1, LINE)
-    return volume, colour
+    colour[piece] = np.where(own > 0, own - 1, LINE)
+    return volume[:, 1:-1, 1:-1], colour
 
 
 def _measure(
@@ -128,16 +132,16 @@ def _measure(
     renumber = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)])
     volume = renumber[volume].astype(np.int32)
     colour = colour[keep]
-    frame, y, x = np.nonzero(volume)
-    ids = volume[frame, y, x] - 1
-    count, weight = len(colour), share[frame, y, x].astype(np.float64)
+    frame, y, x = at = positions(volume > 0)
+    ids = (volume[at] - 1).astype(np.intp)
+    count, weight = len(colour), share[at].astype(np.float64)
     total = np.bincount(ids, weight, count).astype(np.float64)
     mean_x: NDArray[np.float64] = np.bincount(ids, weight * x, count) / total
     mean_y = np.bincount(ids, weight * y, count) / total
     dx, dy = x - mean_x[ids], y - mean_y[ids]
     first = np.zeros(count, dtype=np.intp)
     first[ids] = frame
-    left, top, right, bottom = _boxes(ids.astype(np.intp), x, y, count)
+    left, top, right, bottom = _boxes(ids, x, y, count)
     return Blobs(
         frame=first,
         colour=colour,
@@ -155,6 +159,8 @@ def _measure(
         palette=palette,
         labels=volume,
         share=share,
+        at=at,
+        owner=ids,
     )
 
 

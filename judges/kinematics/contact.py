@@ -49,9 +49,9 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         strongest(backdrop.picture - air_colour(backdrop))
         > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
     )
-    fixture &= (blobs.labels > 0).mean(axis=0) < limits.fixture_covered
-    lines = np.append([False], blobs.colour == LINE)[blobs.labels]
-    fixture |= plain & (lines.mean(axis=0) > limits.fixture_seen)
+    fixture &= _share_of_time(blobs, np.ones(len(blobs.frame), bool)) < limits.fixture_covered
+    lines = _share_of_time(blobs, blobs.colour == LINE)
+    fixture |= plain & (lines > limits.fixture_seen)
     line_gap = _line_gaps(blobs)
     height, width = solid.shape
     edge = (
@@ -67,12 +67,19 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         fixture=fixture,
         solid_gap=np.minimum(_gaps(blobs, solid | fixture), line_gap),
         line_gap=line_gap,
-        planks_move=bool(
-            (lines.mean(axis=0) > limits.fixture_seen).sum() < 0.5 * lines.sum() / len(lines)
-        ),
+        planks_move=bool((lines > limits.fixture_seen).sum() < 0.5 * lines.sum()),
         pairs=_touching(blobs, limits.touch),
         edge=edge,
     )
+
+
+def _share_of_time(blobs: Blobs, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(H, W) share of the frames in which each pixel belongs to a chosen blob."""
+    frames, height, width = blobs.labels.shape
+    _, y, x = blobs.at
+    place = (y * width + x)[chosen[blobs.owner]]
+    share: NDArray[np.float64] = np.bincount(place, minlength=height * width) / frames
+    return share.reshape(height, width)
 
 
 def solid_plates(backdrop: Backdrop) -> NDArray[np.bool_]:
@@ -100,8 +107,8 @@ def _gaps(blobs: Blobs, solid: NDArray[np.bool_]) -> NDArray[np.float64]:
     if not solid.any():
         return gaps
     away = ndimage.distance_transform_edt(~solid) - 1
-    frame, y, x = np.nonzero(blobs.labels)
-    np.minimum.at(gaps, blobs.labels[frame, y, x] - 1, away[y, x])
+    _, y, x = blobs.at
+    np.minimum.at(gaps, blobs.owner, away[y, x])
     return gaps
 
 
@@ -119,19 +126,22 @@ def _line_gaps(blobs: Blobs) -> NDArray[np.float64]:
 
 def _touching(blobs: Blobs, reach: int) -> NDArray[np.intp]:
     """Pairs of blobs of one frame with at most ``reach`` - 1 empty pixels between them."""
-    volume = blobs.labels
-    count = len(blobs.frame) + 1
+    frames, height, width = blobs.labels.shape
+    padded = np.zeros((frames, height + 2 * reach, width + 2 * reach), dtype=np.int64)
+    padded[:, reach:-reach, reach:-reach] = blobs.labels
+    flat, row = padded.ravel(), padded.shape[2]
+    frame, y, x = blobs.at
+    at = (frame * padded.shape[1] + y + reach) * row + x + reach
+    own, count = blobs.owner + 1, len(blobs.frame) + 1
     found = []
     for dy in range(reach + 1):
         for dx in range(-reach, reach + 1):
             if (dy == 0 and dx <= 0) or np.hypot(dx, dy) > reach:
                 continue
-            rows = slice(dy, None), slice(None, volume.shape[1] - dy)
-            here = volume[:, rows[1], max(0, -dx) : volume.shape[2] - max(0, dx)]
-            there = volume[:, rows[0], max(0, dx) : volume.shape[2] - max(0, -dx)]
-            apart = (here != there) & (here > 0) & (there > 0)
-            low = np.minimum(here[apart], there[apart]).astype(np.int64)
-            found.append(low * count + np.maximum(here[apart], there[apart]))
+            near = flat[at + dy * row + dx]
+            apart = (near > 0) & (near != own)
+            low = np.minimum(own[apart], near[apart])
+            found.append(low * count + np.maximum(own[apart], near[apart]))
     codes = np.unique(np.concatenate(found))
     pairs: NDArray[np.intp] = np.stack([codes // count - 1, codes % count - 1], axis=1)
     return pairs

@@ -29,17 +29,16 @@ def tidy(blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds
 
 def _inner_share(blobs: Blobs) -> NDArray[np.float64]:
     """(N,) share of each blob's pixels whose four neighbours are its own: 0 for a line."""
-    volume = blobs.labels
-    middle = volume[:, 1:-1, 1:-1]
-    whole = middle > 0
-    for around in (
-        volume[:, :-2, 1:-1],
-        volume[:, 2:, 1:-1],
-        volume[:, 1:-1, :-2],
-        volume[:, 1:-1, 2:],
-    ):
-        whole &= around == middle
-    inner = np.bincount(middle[whole], minlength=len(blobs.frame) + 1)[1:]
+    _, height, width = blobs.labels.shape
+    frame, y, x = blobs.at
+    volume = blobs.labels.ravel()
+    at, own = (frame * height + y) * width + x, blobs.owner + 1
+    whole = (y > 0) & (y < height - 1) & (x > 0) & (x < width - 1)
+    at, own = at[whole], own[whole]
+    for step in (-width, width, -1, 1):
+        same = volume[at + step] == own
+        at, own = at[same], own[same]
+    inner = np.bincount(own, minlength=len(blobs.frame) + 1)[1:]
     share: NDArray[np.float64] = inner / blobs.pixels
     return share
 
@@ -180,25 +179,36 @@ def join_parts(blobs: Blobs, labels: NDArray[np.int8], limits: Thresholds) -> Bl
 
 def _hosts(blobs: Blobs, limits: Thresholds) -> NDArray[np.intp]:
     """For each blob the larger solid blob of another colour whose box holds it, or -1."""
-    host = np.full(len(blobs.frame), -1, dtype=np.intp)
+    small, big = _pairs_of_a_frame(blobs.frame, blobs.labels.shape[0])
     margin = limits.part_margin
-    for frame in range(blobs.labels.shape[0]):
-        here = np.flatnonzero(blobs.frame == frame)
-        small, big = here[:, None], here[None, :]
-        inside = (
-            (blobs.left[small] >= blobs.left[big] - margin)
-            & (blobs.right[small] <= blobs.right[big] + margin)
-            & (blobs.top[small] >= blobs.top[big] - margin)
-            & (blobs.bottom[small] <= blobs.bottom[big] + margin)
-            & (blobs.area[small] < blobs.area[big])
-            & (blobs.colour[small] != blobs.colour[big])
-            & (blobs.colour[big] >= 0)
-        )
-        room = np.where(inside, blobs.area[big], np.inf)
-        found = np.isfinite(room).any(axis=1)
-        if found.any():
-            host[here[found]] = here[room[found].argmin(axis=1)]
+    inside = (
+        (blobs.left[small] >= blobs.left[big] - margin)
+        & (blobs.right[small] <= blobs.right[big] + margin)
+        & (blobs.top[small] >= blobs.top[big] - margin)
+        & (blobs.bottom[small] <= blobs.bottom[big] + margin)
+        & (blobs.area[small] < blobs.area[big])
+        & (blobs.colour[small] != blobs.colour[big])
+        & (blobs.colour[big] >= 0)
+    )
+    small, big = small[inside], big[inside]
+    room = np.full(len(blobs.frame), np.inf)
+    np.minimum.at(room, small, blobs.area[big])
+    tightest = blobs.area[big] == room[small]
+    host = np.full(len(blobs.frame), -1, dtype=np.intp)
+    host[small[tightest][::-1]] = big[tightest][::-1]  # of equals the first stays
     return host
+
+
+def _pairs_of_a_frame(
+    frame: NDArray[np.intp], frames: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All ordered pairs of blobs that share a frame; ``frame`` (N,) ascends."""
+    count = np.bincount(frame, minlength=frames)
+    first = np.cumsum(count) - count
+    each = count[frame]
+    one = np.repeat(np.arange(len(frame)), each)
+    within = np.arange(len(one)) - np.repeat(np.cumsum(each) - each, each)
+    return one, first[frame[one]] + within
 
 
 def _rides(blobs: Blobs, own: NDArray[np.intp], host: NDArray[np.intp], limits: Thresholds) -> bool:

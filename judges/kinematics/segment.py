@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.judges.kinematics.backdrop import Backdrop, Floats, strongest
+from phybench.judges.kinematics.pixels import positions
 from phybench.judges.kinematics.thresholds import Thresholds
 
 
@@ -39,7 +40,7 @@ def find_palette(frames: Floats, inner: NDArray[np.bool_], limits: Thresholds) -
     Flat places show a thing's own colour, so few of them suffice; pixels beside an edge are
     mixtures, so what is not flat (dominoes, streams) must be more frequent to count.
     """
-    at = np.nonzero(inner)
+    at = positions(inner)
     flat = _is_flat(frames, at, limits)
     colours = frames[at]
     palette = _dominant(colours[flat], [], limits.flat_share * len(colours), limits)
@@ -124,7 +125,7 @@ def _tint(
     limits: Thresholds,
 ) -> None:
     """Give thin mixtures of the backdrop and a bright colour (streams) that colour, in place."""
-    frame, y, x = np.nonzero(mask & (labels == 0))
+    frame, y, x = positions(mask & (labels == 0))
     behind = backdrop.picture[y, x]
     pixel = frames[frame, y, x] - behind
     chroma = np.ptp(frames[frame, y, x], axis=1)
@@ -157,7 +158,7 @@ def _spread(
     best = np.maximum.reduce(
         [before[:, :-2, 1:-1], before[:, 2:, 1:-1], before[:, 1:-1, :-2], before[:, 1:-1, 2:]]
     )
-    frame, y, x = np.nonzero(mask & (labels == 0) & (best > 0))
+    frame, y, x = positions(mask & (labels == 0) & (best > 0))
     label = best[frame, y, x]
     behind = backdrop.picture[y, x]
     span, pixel = palette[label - 1] - behind, frames[frame, y, x] - behind
