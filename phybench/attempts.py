@@ -10,13 +10,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from phybench.contracts import Failure
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
+T = TypeVar("T")
 _BACKOFF_START_S, _BACKOFF_MAX_S = 1.0, 30.0
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_error", "credit_balance_exhausted"})
 _MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
@@ -76,7 +77,7 @@ def _is_transport_error(error: Exception) -> bool:
 def _from_status(error: Any, message: str) -> AttemptError:
     body = error.body if isinstance(error.body, Mapping) else {}
     marks = {str(body.get("type")), str(body.get("code"))}
-    status, wait = error.status_code, _retry_after_s(error.response.headers)
+    status, wait = error.status_code, retry_after_s(error.response.headers)
     if status == 402 or marks & _NO_CREDIT:
         return failed("credit", f"The account has no credit: {message}", retryable=True)
     if status in {401, 403}:
@@ -90,7 +91,7 @@ def _from_status(error: Any, message: str) -> AttemptError:
     return failed("request", f"The server rejected the request: {message}")
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait (``Retry-After``: seconds or an HTTP date)."""
     from email.utils import parsedate_to_datetime
 
@@ -103,6 +104,36 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def with_retries(
+    attempt: Callable[[], T],
+    *,
+    attempts: int,
+    budget_s: float,
+    sleep: Callable[[float], None],
+) -> T:
+    """Attempt something until it succeeds, fails for good, or attempts or time are used up.
+
+    Args:
+        attempt: Raises :class:`TransientError` if it is worth repeating.
+        attempts: Most attempts.
+        budget_s: Longest time for all of them with their waits, in seconds.
+        sleep: Waits for seconds.
+
+    Raises:
+        AttemptError: The last attempt's.
+    """
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+
+    retrying = Retrying(
+        stop=stop_after_attempt(attempts) | stop_before_delay(budget_s),
+        wait=wait_s,
+        retry=retry_if_exception_type(TransientError),
+        sleep=sleep,
+        reraise=True,
+    )
+    return retrying(attempt)
 
 
 def wait_s(state: RetryCallState) -> float:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,11 +23,10 @@ from pydantic import ValidationError
 from phybench.attempts import (
     AttemptError,
     Pace,
-    TransientError,
     failed,
     from_sdk_error,
     transient,
-    wait_s,
+    with_retries,
 )
 from phybench.completion import (
     Completion,
@@ -280,29 +280,16 @@ class ChatClient:
         if failure := self._meter.over_limit():
             return failure
         try:
-            return self._with_retries(request)
+            return with_retries(
+                partial(self._attempt, request),
+                attempts=self._endpoint.attempts,
+                budget_s=self._endpoint.budget_s,
+                sleep=self._sleep,
+            )
         except AttemptError as error:
             return error.failure
         finally:
             self._meter.count_request()
-
-    def _with_retries(self, request: ChatRequest) -> Reply:
-        from tenacity import (
-            Retrying,
-            retry_if_exception_type,
-            stop_after_attempt,
-            stop_before_delay,
-        )
-
-        retrying = Retrying(
-            stop=stop_after_attempt(self._endpoint.attempts)
-            | stop_before_delay(self._endpoint.budget_s),
-            wait=wait_s,
-            retry=retry_if_exception_type(TransientError),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(self._attempt, request)
 
     def _attempt(self, request: ChatRequest) -> Reply:
         self._pace.wait()

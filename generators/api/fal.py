@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from phybench.attempts import failed
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
+from phybench.contracts import ClipRequest, Failure
 from phybench.errors import ConfigError
-from phybench.generators.api.hosted import Description, OverBudget, generate, preflight
+from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
 from phybench.generators.api.jobs import JobRunner
 from phybench.generators.api.ledger import Ledger
 from phybench.generators.api.options import (
+    Arguments,
     key_from,
     ledger_path,
     make_limits,
     require_api_extra,
-    utf16_units,
 )
 from phybench.generators.api.service import (
     AmbiguousCreateError,
@@ -39,27 +38,31 @@ from phybench.generators.api.transport import (
     submit,
 )
 
-if TYPE_CHECKING:
-    from phybench.plan import Plan
-
 _NAME = "fal"
 _REFUSALS = ("content_policy_violation",)
 _MAX_SEED = 2**31
 _TOLD = ("seed", "actual_prompt")
 
 
-def _mapping(value: object) -> object:
-    """Arguments given in a SPEC are JSON, whose outer braces the SPEC's brackets may have eaten."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    return json.loads(text if text.startswith("{") else f"{{{text}}}")
-
-
-Arguments = Annotated[dict[str, Any], BeforeValidator(_mapping)]
-
-
-class Fal:
+def fal(
+    *,
+    endpoint: str,
+    arguments: Arguments | None = None,
+    seed_argument: str = "seed",
+    seconds: Annotated[float, Field(gt=0)] | None = None,
+    budget: Annotated[int, Field(ge=1)] | None = None,
+    over_budget: OverBudget = "error",
+    usd_per_second: Annotated[float, Field(ge=0)] | None = None,
+    max_usd: Annotated[float, Field(gt=0)] | None = None,
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4,
+    poll_s: Annotated[float, Field(ge=0)] = 6.0,
+    job_s: Annotated[float, Field(gt=0)] = 900.0,
+    queue_s: Annotated[float, Field(gt=0)] = 3600.0,
+    attempts: Annotated[int, Field(ge=1)] = 6,
+    ledger: str = "",
+    resubmit_ambiguous: bool = False,
+    base_url: str = "https://queue.fal.run",
+) -> HostedGenerator:
     """Clips from a model behind fal's queue.
 
     Every argument that the endpoint has a default for belongs into `arguments`, above all the one
@@ -91,89 +94,40 @@ class Fal:
         ConfigError: If the key is not set or an option is out of range.
         MissingExtraError: If the extra ``api`` is not installed.
     """
-
-    def __init__(
-        self,
-        *,
-        endpoint: str,
-        arguments: Arguments | None = None,
-        seed_argument: str = "seed",
-        seconds: Annotated[float, Field(gt=0)] | None = None,
-        budget: Annotated[int, Field(ge=1)] | None = None,
-        over_budget: OverBudget = "error",
-        usd_per_second: Annotated[float, Field(ge=0)] | None = None,
-        max_usd: Annotated[float, Field(gt=0)] | None = None,
-        concurrency: Annotated[int, Field(ge=1, le=64)] = 4,
-        poll_s: Annotated[float, Field(ge=0)] = 6.0,
-        job_s: Annotated[float, Field(gt=0)] = 900.0,
-        queue_s: Annotated[float, Field(gt=0)] = 3600.0,
-        attempts: Annotated[int, Field(ge=1)] = 6,
-        ledger: str = "",
-        resubmit_ambiguous: bool = False,
-        base_url: str = "https://queue.fal.run",
-    ) -> None:
-        require_api_extra(_NAME, "httpx", "tenacity")
-        fixed = dict(arguments or {})
-        _check_endpoint(endpoint, fixed, seed_argument)
-        base = check_base_url(base_url)
-        priced = seconds is not None and usd_per_second is not None
-        usd_per_clip = (seconds or 0) * (usd_per_second or 0) if priced else None
-        limits = make_limits(
-            poll_s=poll_s,
-            job_s=job_s,
-            queue_s=queue_s,
-            attempts=attempts,
-            concurrency=concurrency,
-            max_usd=max_usd,
-            usd_per_clip=usd_per_clip,
-            resubmit_ambiguous=resubmit_ambiguous,
-        )
-        service = FalQueue(base, endpoint, fixed, seed_argument, key_from("FAL_KEY", _NAME))
-        self._description = Description(
-            name=endpoint.split("/")[1],
-            model=endpoint,
-            licence="terms of fal and of the model's vendor",
-            fingerprint={
-                "generator": "fal-1",
-                "endpoint": endpoint,
-                "arguments": fixed,
-                "seed_argument": seed_argument,
-                "base_url": base,
-            },
-            budget=budget,
-            over_budget=over_budget,
-            concurrency=concurrency,
-        )
-        self._runner = JobRunner(
-            _NAME,
-            service,
-            Ledger(ledger_path(ledger, _NAME)),
-            limits,
-            usd_per_clip,
-            identity=f"{base}/{endpoint}",
-        )
-        self._service = service
-
-    @property
-    def info(self) -> PluginInfo:
-        """Name, model and everything that is sent."""
-        return self._description.info()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Length of each text in UTF-16 units, in which the services state their limits."""
-        return [utf16_units(text) for text in texts]
-
-    def check(self, plan: Plan) -> list[str]:
-        """Problems of a plan that can be told before anything is paid."""
-        return preflight(self._description, plan)
-
-    def generate(self, requests: Sequence[ClipRequest]) -> list[VideoFile | Failure]:
-        """Make one clip per request; each is paid at most once, whatever happens."""
-        return generate(self._description, self._runner, requests)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
+    require_api_extra(_NAME, "httpx", "tenacity")
+    fixed = dict(arguments or {})
+    _check_endpoint(endpoint, fixed, seed_argument)
+    base = check_base_url(base_url)
+    priced = seconds is not None and usd_per_second is not None
+    limits = make_limits(
+        poll_s=poll_s,
+        job_s=job_s,
+        queue_s=queue_s,
+        attempts=attempts,
+        concurrency=concurrency,
+        max_usd=max_usd,
+        usd_per_clip=(seconds or 0) * (usd_per_second or 0) if priced else None,
+        resubmit_ambiguous=resubmit_ambiguous,
+    )
+    service = FalQueue(base, endpoint, fixed, seed_argument, key_from("FAL_KEY", _NAME))
+    description = Description(
+        name=endpoint.split("/")[1],
+        model=endpoint,
+        licence="terms of fal and of the model's vendor",
+        fingerprint={
+            "generator": "fal-1",
+            "endpoint": endpoint,
+            "arguments": fixed,
+            "seed_argument": seed_argument,
+            "base_url": base,
+        },
+        budget=budget,
+        over_budget=over_budget,
+        concurrency=concurrency,
+    )
+    paid = Ledger(ledger_path(ledger, _NAME))
+    runner = JobRunner(_NAME, service, paid, limits, identity=f"{base}/{endpoint}")
+    return HostedGenerator(description, service, runner)
 
 
 class FalQueue:
@@ -237,9 +191,7 @@ class FalQueue:
         video = answer.data.get("video") if isinstance(answer.data, dict) else None
         if not isinstance(video, dict) or not isinstance(video.get("url"), str):
             return Ended(Failure("protocol", f"The result has no clip: {excerpt(answer.data)}"))
-        told = {
-            name: answer.data[name] for name in ("seed", "actual_prompt") if name in answer.data
-        }
+        told = {name: answer.data[name] for name in _TOLD if name in answer.data}
         return Finished(video["url"], meta=told)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
 from phybench.generators.api.jobs import JobRunner
 from phybench.generators.api.options import cut_utf16, settings_problem, utf16_units
+from phybench.generators.api.service import VideoService
 from phybench.generators.video_settings import over_budget_failure
 
 if TYPE_CHECKING:
@@ -52,23 +53,47 @@ class Description:
         )
 
 
-def preflight(description: Description, plan: Plan) -> list[str]:
-    """Problems of a plan that can be told before anything is paid."""
-    problem = settings_problem(description.name, plan.settings)
-    return [problem] if problem else []
+class HostedGenerator:
+    """A service as generator: each clip is paid at most once, whatever happens.
 
+    Args:
+        description: What it says of itself.
+        service: The service's protocol.
+        runner: Makes the clips through it.
+    """
 
-def generate(
-    description: Description, runner: JobRunner, requests: Sequence[ClipRequest]
-) -> list[VideoFile | Failure]:
-    """Make clips, refusing or cutting prompts above the budget first."""
-    prepared = [_prepared(description, request) for request in requests]
-    sent = [each for each in prepared if isinstance(each, ClipRequest)]
-    made = iter(runner.run(sent))
-    return [
-        each if isinstance(each, Failure) else _with_length(next(made), description, request)
-        for each, request in zip(prepared, requests, strict=True)
-    ]
+    def __init__(self, description: Description, service: VideoService, runner: JobRunner) -> None:
+        self._description, self._service, self._runner = description, service, runner
+
+    @property
+    def info(self) -> PluginInfo:
+        """Name, model and everything that is sent."""
+        return self._description.info()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in UTF-16 units, in which the services state their limits."""
+        return [utf16_units(text) for text in texts]
+
+    def check(self, plan: Plan) -> list[str]:
+        """Problems of a plan that can be told before anything is paid."""
+        problem = settings_problem(self._description.name, plan.settings)
+        return [problem] if problem else []
+
+    def generate(self, requests: Sequence[ClipRequest]) -> list[VideoFile | Failure]:
+        """Make one clip per request, refusing or cutting prompts above the budget first."""
+        prepared = [_prepared(self._description, request) for request in requests]
+        sent = [each for each in prepared if isinstance(each, ClipRequest)]
+        made = iter(self._runner.run(sent))
+        return [
+            each
+            if isinstance(each, Failure)
+            else _with_length(next(made), self._description, request)
+            for each, request in zip(prepared, requests, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._service.close()
 
 
 def _prepared(description: Description, request: ClipRequest) -> ClipRequest | Failure:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from phybench.attempts import AttemptError, TransientError, wait_s
+from phybench.attempts import AttemptError, with_retries
 from phybench.contracts import ClipRequest, Failure, VideoFile
 from phybench.digest import canonical_json, text_digest
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
@@ -26,7 +26,7 @@ from phybench.generators.api.service import (
 from phybench.generators.api.transport import download
 from phybench.video import VideoError, probe
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 _STOPPING = frozenset({"auth", "credit", "daily-limit", "cost-limit"})
 
 
@@ -42,6 +42,7 @@ class Limits:
         retry_budget_s: Longest time for all attempts of one request.
         concurrency: Most jobs at once.
         max_usd: Most that the ledger's jobs may cost in all, or ``None``.
+        usd_per_clip: Estimated price of a clip, or ``None`` if unknown.
         resubmit_ambiguous: Whether jobs of unknown outcome may be created once more.
     """
 
@@ -52,6 +53,7 @@ class Limits:
     retry_budget_s: float
     concurrency: int
     max_usd: float | None
+    usd_per_clip: float | None
     resubmit_ambiguous: bool
 
 
@@ -63,7 +65,6 @@ class JobRunner:
         service: The service.
         ledger: Where paid jobs are recorded before they are paid.
         limits: Time and money.
-        usd_per_clip: Estimated price of a clip, or ``None`` if unknown.
         identity: What tells this service's requests from another's (address, model).
     """
 
@@ -73,14 +74,13 @@ class JobRunner:
         service: VideoService,
         ledger: Ledger,
         limits: Limits,
-        usd_per_clip: float | None,
+        *,
         identity: str,
     ) -> None:
         self._name = name
         self._service = service
         self._ledger = ledger
         self._limits = limits
-        self._usd_per_clip = usd_per_clip
         self._identity = identity
 
     def run(self, requests: Sequence[ClipRequest]) -> list[VideoFile | Failure]:
@@ -116,7 +116,7 @@ class JobRunner:
         try:
             found = self._ledger.claim(
                 key,
-                self._usd_per_clip,
+                self._limits.usd_per_clip,
                 again=limits.resubmit_ambiguous,
                 max_usd=limits.max_usd,
             )
@@ -135,12 +135,12 @@ class JobRunner:
         try:
             job = self._with_retries(lambda: self._service.create(body))
         except AmbiguousCreateError as error:
-            self._ledger.record(key, Entry("ambiguous", usd=self._usd_per_clip))
+            self._ledger.record(key, Entry("ambiguous", usd=self._limits.usd_per_clip))
             return _ambiguous(self._name, str(error))
         except AttemptError:
             self._ledger.record(key, Entry("rejected"))
             raise
-        usd = self._usd_per_clip if job.usd is None else job.usd
+        usd = self._limits.usd_per_clip if job.usd is None else job.usd
         self._ledger.record(key, Entry("submitted", job.data, usd))
         return Job(job.data, usd)
 
@@ -200,22 +200,11 @@ class JobRunner:
             raise
         return path
 
-    def _with_retries(self, attempt: Callable[[], _T]) -> _T:
-        from tenacity import (
-            Retrying,
-            retry_if_exception_type,
-            stop_after_attempt,
-            stop_before_delay,
+    def _with_retries(self, attempt: Callable[[], T]) -> T:
+        limits = self._limits
+        return with_retries(
+            attempt, attempts=limits.attempts, budget_s=limits.retry_budget_s, sleep=time.sleep
         )
-
-        retrying = Retrying(
-            stop=stop_after_attempt(self._limits.attempts)
-            | stop_before_delay(self._limits.retry_budget_s),
-            wait=wait_s,
-            retry=retry_if_exception_type(TransientError),
-            reraise=True,
-        )
-        return retrying(attempt)
 
 
 def _over_ceiling(spent: float, limit: float | None) -> Failure:

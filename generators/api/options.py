@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from phybench.cache import default_folder
 from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.api.jobs import Limits
+
+
+def _mapping(value: object) -> object:
+    """Arguments given in a SPEC are JSON, whose outer braces the SPEC's brackets may have eaten."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return json.loads(text if text.startswith("{") else f"{{{text}}}")
+
+
+Arguments = Annotated[dict[str, Any], BeforeValidator(_mapping)]
 
 
 def require_api_extra(name: str, *modules: str) -> None:
@@ -72,6 +87,7 @@ def make_limits(
         retry_budget_s=600.0,
         concurrency=concurrency,
         max_usd=max_usd,
+        usd_per_clip=usd_per_clip,
         resubmit_ambiguous=resubmit_ambiguous,
     )
 

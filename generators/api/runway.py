@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from phybench.attempts import AttemptError, failed, transient
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
+from phybench.contracts import ClipRequest, Failure
 from phybench.errors import ConfigError
-from phybench.generators.api.fal import Arguments
-from phybench.generators.api.hosted import Description, OverBudget, generate, preflight
+from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
 from phybench.generators.api.jobs import JobRunner
 from phybench.generators.api.ledger import Ledger
 from phybench.generators.api.options import (
+    Arguments,
     key_from,
     ledger_path,
     make_limits,
     require_api_extra,
-    utf16_units,
 )
 from phybench.generators.api.service import (
     AmbiguousCreateError,
@@ -31,16 +30,32 @@ from phybench.generators.api.service import (
 )
 from phybench.generators.api.transport import check_base_url
 
-if TYPE_CHECKING:
-    from phybench.plan import Plan
-
 _NAME = "runway"
 _KEY = "RUNWAYML_API_SECRET"
 _USD_PER_CREDIT = 0.01
 _QUEUED = ("PENDING", "THROTTLED")
 
 
-class Runway:
+def runway(
+    *,
+    model: str = "gen4.5",
+    ratio: str = "1280:720",
+    duration: Annotated[int, Field(ge=1, le=60)] = 5,
+    arguments: Arguments | None = None,
+    seeded: bool = True,
+    budget: Annotated[int, Field(ge=1)] = 1000,
+    over_budget: OverBudget = "error",
+    usd_per_second: Annotated[float, Field(ge=0)] | None = None,
+    max_usd: Annotated[float, Field(gt=0)] | None = None,
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 2,
+    poll_s: Annotated[float, Field(ge=0)] = 6.0,
+    job_s: Annotated[float, Field(gt=0)] = 900.0,
+    queue_s: Annotated[float, Field(gt=0)] = 3600.0,
+    attempts: Annotated[int, Field(ge=1)] = 6,
+    ledger: str = "",
+    resubmit_ambiguous: bool = False,
+    base_url: str = "https://api.dev.runwayml.com",
+) -> HostedGenerator:
     """Clips from Runway's API.
 
     The key is read from ``RUNWAYML_API_SECRET``. Jobs are recorded before they are paid; see
@@ -71,86 +86,41 @@ class Runway:
         ConfigError: If the key is not set or an option is out of range.
         MissingExtraError: If the extra ``api`` is not installed.
     """
-
-    def __init__(
-        self,
-        *,
-        model: str = "gen4.5",
-        ratio: str = "1280:720",
-        duration: Annotated[int, Field(ge=1, le=60)] = 5,
-        arguments: Arguments | None = None,
-        seeded: bool = True,
-        budget: Annotated[int, Field(ge=1)] = 1000,
-        over_budget: OverBudget = "error",
-        usd_per_second: Annotated[float, Field(ge=0)] | None = None,
-        max_usd: Annotated[float, Field(gt=0)] | None = None,
-        concurrency: Annotated[int, Field(ge=1, le=64)] = 2,
-        poll_s: Annotated[float, Field(ge=0)] = 6.0,
-        job_s: Annotated[float, Field(gt=0)] = 900.0,
-        queue_s: Annotated[float, Field(gt=0)] = 3600.0,
-        attempts: Annotated[int, Field(ge=1)] = 6,
-        ledger: str = "",
-        resubmit_ambiguous: bool = False,
-        base_url: str = "https://api.dev.runwayml.com",
-    ) -> None:
-        require_api_extra(_NAME, "runwayml", "httpx", "tenacity")
-        base = check_base_url(base_url)
-        fixed = {"model": model, "ratio": ratio, "duration": duration, **(arguments or {})}
-        if taken := {"promptText", "seed"} & set(fixed):
-            raise ConfigError(
-                f"Expected `arguments` to leave out {sorted(taken)}, which come from the run."
-            )
-        usd_per_clip = None if usd_per_second is None else duration * usd_per_second
-        limits = make_limits(
-            poll_s=poll_s,
-            job_s=job_s,
-            queue_s=queue_s,
-            attempts=attempts,
-            concurrency=concurrency,
-            max_usd=max_usd,
-            usd_per_clip=usd_per_clip,
-            resubmit_ambiguous=resubmit_ambiguous,
+    require_api_extra(_NAME, "runwayml", "httpx", "tenacity")
+    base = check_base_url(base_url)
+    fixed = {"model": model, "ratio": ratio, "duration": duration, **(arguments or {})}
+    if taken := {"promptText", "seed"} & set(fixed):
+        raise ConfigError(
+            f"Expected `arguments` to leave out {sorted(taken)}, which come from the run."
         )
-        service = RunwayTasks(base, fixed, key_from(_KEY, _NAME), seeded=seeded)
-        self._description = Description(
-            name=model,
-            model=model,
-            licence="terms of Runway and of the model's vendor",
-            fingerprint={
-                "generator": "runway-1",
-                "request": fixed,
-                "seeded": seeded,
-                "base_url": base,
-            },
-            budget=budget,
-            over_budget=over_budget,
-            concurrency=concurrency,
-        )
-        self._runner = JobRunner(
-            _NAME, service, Ledger(ledger_path(ledger, _NAME)), limits, usd_per_clip, base
-        )
-        self._service = service
-
-    @property
-    def info(self) -> PluginInfo:
-        """Name, model and everything that is sent."""
-        return self._description.info()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Length of each text in UTF-16 units, as Runway counts."""
-        return [utf16_units(text) for text in texts]
-
-    def check(self, plan: Plan) -> list[str]:
-        """Problems of a plan that can be told before anything is paid."""
-        return preflight(self._description, plan)
-
-    def generate(self, requests: Sequence[ClipRequest]) -> list[VideoFile | Failure]:
-        """Make one clip per request; each is paid at most once, whatever happens."""
-        return generate(self._description, self._runner, requests)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
+    limits = make_limits(
+        poll_s=poll_s,
+        job_s=job_s,
+        queue_s=queue_s,
+        attempts=attempts,
+        concurrency=concurrency,
+        max_usd=max_usd,
+        usd_per_clip=None if usd_per_second is None else duration * usd_per_second,
+        resubmit_ambiguous=resubmit_ambiguous,
+    )
+    service = RunwayTasks(base, fixed, key_from(_KEY, _NAME), seeded=seeded)
+    description = Description(
+        name=model,
+        model=model,
+        licence="terms of Runway and of the model's vendor",
+        fingerprint={
+            "generator": "runway-1",
+            "request": fixed,
+            "seeded": seeded,
+            "base_url": base,
+        },
+        budget=budget,
+        over_budget=over_budget,
+        concurrency=concurrency,
+    )
+    paid = Ledger(ledger_path(ledger, _NAME))
+    runner = JobRunner(_NAME, service, paid, limits, identity=base)
+    return HostedGenerator(description, service, runner)
 
 
 class RunwayTasks:

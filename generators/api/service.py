@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from phybench.attempts import AttemptError, failed, transient
+from phybench.attempts import AttemptError, failed, retry_after_s, transient
 from phybench.contracts import ClipRequest, Failure
 
 _MODERATION = ("content_policy_violation", "moderation", "safety")
@@ -95,6 +92,10 @@ class VideoService(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 def rejected(status: int, text: str, headers: Mapping[str, str]) -> AttemptError:
     """A refusal of the service, sorted by what can be done about it.
@@ -121,16 +122,3 @@ def _busy(status: int, text: str, headers: Mapping[str, str]) -> AttemptError:
         return failed("daily-limit", f"The daily limit is reached: {text}", retryable=True)
     kind = "rate-limit" if status == 429 else "server"
     return transient(kind, text, retry_after_s=retry_after_s(headers))
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait (``Retry-After``: seconds or an HTTP date)."""
-    value = headers.get("retry-after", "")
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -19,10 +19,10 @@ pytest.importorskip("tenacity")
 
 from phybench.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.api.fal import Fal
+from phybench.generators.api.fal import fal
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.options import cut_utf16, utf16_units
-from phybench.generators.api.runway import Runway
+from phybench.generators.api.runway import runway
 from phybench.registry import create
 from phybench.video import probe
 
@@ -60,8 +60,8 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(kind: str, service: fake.FakeService, folder: Path, **options: Any) -> Any:
     common = {"base_url": service.url, "poll_s": 0, "ledger": str(folder / "jobs.jsonl")}
     if kind == "fal":
-        return Fal(**{"endpoint": ENDPOINT, **common, **options})
-    return Runway(**{**common, **options})
+        return fal(**{"endpoint": ENDPOINT, **common, **options})
+    return runway(**{**common, **options})
 
 
 def one(generator: Any, request: ClipRequest = PROMPT) -> Any:
@@ -203,11 +203,11 @@ def test_an_unreadable_answer_to_create_is_ambiguous(
 CHILD = """
 import sys
 from phybench.contracts import ClipRequest
-from phybench.generators.api.fal import Fal
-from phybench.generators.api.runway import Runway
+from phybench.generators.api.fal import fal
+from phybench.generators.api.runway import runway
 kind, url, ledger = sys.argv[1:]
 common = {"base_url": url, "ledger": ledger, "poll_s": 0.01}
-made = Fal(endpoint="%s", **common) if kind == "fal" else Runway(**common)
+made = fal(endpoint="%s", **common) if kind == "fal" else runway(**common)
 made.generate([ClipRequest("a ball falls", 7)])
 """
 
