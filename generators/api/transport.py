@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from phybench.attempts import failed, transient
+from phybench.attempts import AttemptError, failed, transient
 from phybench.errors import ConfigError
 from phybench.generators.api.service import AmbiguousCreateError, rejected
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_JSON = 8 * 2**20
 MAX_CLIP = 2 * 2**30
+"""Longest clip in bytes that is fetched."""
+DOWNLOAD_S = 1800.0
+"""Longest time for one download in seconds, however slowly the bytes come."""
 _CONNECT_S, _READ_S = 10.0, 60.0
 _GONE = (403, 404, 410)
 
@@ -125,9 +129,12 @@ def excerpt(data: Any) -> str:
 def download(url: str, path: Path) -> None:
     """Fetch a clip; plain, without keys.
 
+    A file that ends early is noticed if the host says how long it is, or ends a chunked answer
+    without its last chunk; otherwise only by whoever decodes it.
+
     Raises:
-        AttemptError: Of kind ``expired`` if the address is no longer valid, else of the network's
-            or the service's kind.
+        AttemptError: Of kind ``expired`` if the address is no longer valid, ``oversize`` above
+            `MAX_CLIP`, ``timeout``, else of the network's or the service's kind.
     """
     import httpx
 
@@ -138,15 +145,30 @@ def download(url: str, path: Path) -> None:
             httpx.stream("GET", url, timeout=_READ_S, follow_redirects=True) as response,
             path.open("wb") as file,
         ):
-            if response.status_code in _GONE:
-                raise failed("expired", "The clip's address is no longer valid.", retryable=True)
-            if response.status_code != 200:
-                raise transient("server", f"The clip's host answered {response.status_code}.")
+            _check_download(response)
+            deadline = time.monotonic() + DOWNLOAD_S
             for chunk in response.iter_bytes():
                 file.write(chunk)
                 if file.tell() > MAX_CLIP:
-                    raise failed("request", f"The clip is longer than {MAX_CLIP} bytes.")
+                    raise _oversize()
+                if time.monotonic() > deadline:
+                    raise transient("timeout", f"The clip took longer than {DOWNLOAD_S:.0f} s.")
     except httpx.HTTPError as error:
         # The address is a secret while it lasts, and httpx quotes it: only the kind is told.
         kind = type(error).__name__
         raise transient("connection", f"The download broke off: {kind}.") from None
+
+
+def _check_download(response: httpx.Response) -> None:
+    """Refuse what is no clip before its first byte."""
+    if response.status_code in _GONE:
+        raise failed("expired", "The clip's address is no longer valid.", retryable=True)
+    if response.status_code != 200:
+        raise transient("server", f"The clip's host answered {response.status_code}.")
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > MAX_CLIP:
+        raise _oversize()
+
+
+def _oversize() -> AttemptError:
+    return failed("oversize", f"The clip is longer than {MAX_CLIP} bytes.")

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fake_service as fake
 import pytest
+from hosted_generators import ENDPOINT, LOOK, POST, both, clip, failure, make, one
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,68 +19,12 @@ pytest.importorskip("tenacity")
 
 from phybench.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.api.fal import fal
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.options import cut_utf16, utf16_units
-from phybench.generators.api.runway import runway
 from phybench.registry import create
 from phybench.video import probe
 
-PROMPT = ClipRequest("a ball falls", 7)
-ENDPOINT = "fal-ai/pika/v2.2/text-to-video"
-POST = {"runway": "POST /v1/text_to_video", "fal": f"POST /{ENDPOINT}"}
-LOOK = {"runway": "GET /v1/tasks", "fal": "GET /status"}
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[fake.FakeService]:
-    made, server = fake.start(tmp_path)
-    made.script(POST["runway"], fake.runway_create())
-    made.script(LOOK["runway"], fake.runway_done())
-    made.script(POST["fal"], fake.fal_create())
-    made.script(LOOK["fal"], fake.fal_status("COMPLETED"))
-    made.script("GET /result", fake.fal_result())
-    yield made
-    made.release.set()
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNWAYML_API_SECRET", "secret-key")
-    monkeypatch.setenv("FAL_KEY", "secret-key")
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-
-
-def make(kind: str, service: fake.FakeService, folder: Path, **options: Any) -> Any:
-    common = {"base_url": service.url, "poll_s": 0, "ledger": str(folder / "jobs.jsonl")}
-    if kind == "fal":
-        return fal(**{"endpoint": ENDPOINT, **common, **options})
-    return runway(**{**common, **options})
-
-
-def one(generator: Any, request: ClipRequest = PROMPT) -> Any:
-    return generator.generate([request])[0]
-
-
-def clip(result: object) -> VideoFile:
-    assert isinstance(result, VideoFile), result
-    return result
-
-
-def failure(result: object, kind: str) -> Failure:
-    assert isinstance(result, Failure), result
-    assert result.kind == kind, result
-    assert "secret-key" not in result.message
-    return result
-
-
-both = pytest.mark.parametrize("kind", ["runway", "fal"])
+pytestmark = pytest.mark.usefixtures("keys", "no_waiting")
 
 
 # --- the way of a clip ---------------------------------------------------------------------------
@@ -252,17 +196,6 @@ def test_killed_while_waiting_picks_the_paid_job_up_again(
     assert service.jobs == 1
 
 
-@both
-def test_a_finished_job_whose_clip_was_lost_is_fetched_not_bought(
-    service: fake.FakeService, tmp_path: Path, kind: str
-) -> None:
-    service.script("GET /out", fake.answer(404, {}))
-    assert failure(one(make(kind, service, tmp_path)), "expired").retryable
-    service.script("GET /out", fake.clip())
-    clip(one(make(kind, service, tmp_path))).path.unlink()
-    assert service.jobs == 1
-
-
 # --- refusals and errors -------------------------------------------------------------------------
 
 
@@ -415,39 +348,6 @@ def test_a_job_that_takes_too_long_can_be_asked_for_later(
 def test_unreachable_service_made_nothing(tmp_path: Path, kind: str) -> None:
     nobody = fake.FakeService(b"", url="http://127.0.0.1:9")
     assert failure(one(make(kind, nobody, tmp_path, attempts=2)), "connection").retryable
-
-
-@both
-def test_expired_address_is_asked_for_afresh(
-    service: fake.FakeService, tmp_path: Path, kind: str
-) -> None:
-    service.script("GET /out", fake.answer(403, {}), fake.clip())
-    clip(one(make(kind, service, tmp_path))).path.unlink()
-
-
-@both
-@pytest.mark.parametrize(
-    "body", [b"", b"not a video", pytest.param(None, id="cut off in the middle")]
-)
-def test_downloads_that_are_no_clip_are_failures(
-    service: fake.FakeService, tmp_path: Path, kind: str, body: bytes | None
-) -> None:
-    short = service.clip[: len(service.clip) // 2]
-    served = (
-        fake.answer(200, short, length=str(len(service.clip)))
-        if body is None
-        else (fake.answer(200, body, content_type="video/mp4"))
-    )
-
-    def close_after(handler: fake.Handler) -> None:
-        handler.close_connection = True
-        served(handler)
-
-    service.script("GET /out", close_after)
-    result = one(make(kind, service, tmp_path, attempts=2))
-    assert isinstance(result, Failure)
-    assert result.kind == ("connection" if body is None else "decode")
-    assert result.retryable
 
 
 # --- options, money, text ------------------------------------------------------------------------
