@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from phybench.contracts import (
-    Failure,
     Judge,
     JudgeRequest,
     PluginInfo,
     Preflight,
+    RereadsReplies,
     Scale,
-    Score,
 )
 from phybench.errors import ConfigError
+from phybench.judges.combining import Combination, Combine, RecordedParts, Result
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
-
-Combine = Literal["mean", "vote", "minimum"]
-Result = Score | Failure
 
 
 class Ensemble:
@@ -55,23 +51,18 @@ class Ensemble:
         opened = [open_plugin("judge", parse_spec(member)) for member in members]
         self._members: list[Judge] = [member.plugin for member in opened]
         self._names = _unique([member.info.name for member in opened])
-        self._combine: Combine = combine
-        self._quorum = len(members) if quorum is None else quorum
-        if not 1 <= self._quorum <= len(members):
-            raise ConfigError(
-                f"Expected `quorum` to be from 1 to {len(members)}, but got {self._quorum}."
-            )
+        self._combination = _combination(members, combine, quorum)
         self.info = self._describe()
 
     def _describe(self) -> PluginInfo:
         infos = [member.info for member in self._members]
         return PluginInfo(
-            name=f"{self._combine}({'+'.join(self._names)})",
+            name=f"{self._combination.combine}({'+'.join(self._names)})",
             revision="+".join(info.revision for info in infos),
             licence="; ".join(sorted({info.licence for info in infos})),
             fingerprint={
-                "combine": self._combine,
-                "quorum": self._quorum,
+                "combine": self._combination.combine,
+                "quorum": self._combination.quorum,
                 "members": [
                     {"name": info.name, "revision": info.revision, **info.fingerprint}
                     for info in infos
@@ -84,10 +75,28 @@ class Ensemble:
             gpu_gib=sum(info.gpu_gib for info in infos),
         )
 
-    def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
+    def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Result]:
         """Score clips with every member; one result per clip, in order."""
         columns = [self._asked(member, requests) for member in self._members]
-        return [self._combined(list(row)) for row in zip(*columns, strict=True)]
+        return [self._combination.of(self._names, list(row)) for row in zip(*columns, strict=True)]
+
+    def reread(self, reply: str) -> Result:
+        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        readers = [
+            member if isinstance(member, RereadsReplies) else None for member in self._members
+        ]
+        return RecordedParts(self._combination, readers).reread(reply)
+
+    @staticmethod
+    def rereader(
+        *, members: list[str], combine: Combine = "mean", quorum: int | None = None
+    ) -> RecordedParts:
+        """What reads the replies of an ensemble with these options."""
+        from phybench.registry import open_rereader
+        from phybench.spec import parse_spec
+
+        readers = [open_rereader(parse_spec(member)) for member in members]
+        return RecordedParts(_combination(members, combine, quorum), readers)
 
     def check(self, plan: Plan) -> Sequence[str]:
         """The problems that members find before work starts."""
@@ -108,43 +117,12 @@ class Ensemble:
             results += member.score(requests[start : start + size])
         return results
 
-    def _combined(self, results: Sequence[Result]) -> Result:
-        parts = {name: _part(result) for name, result in zip(self._names, results, strict=True)}
-        scores = [result for result in results if isinstance(result, Score)]
-        sa = [score.sa for score in scores if score.sa is not None]
-        pc = [score.pc for score in scores if score.pc is not None]
-        if len(sa) < self._quorum:
-            return self._undecided(scores, results, parts)
-        merge = _MERGES[self._combine]
-        spread = {"sa_spread": max(sa) - min(sa), "pc_spread": max(pc) - min(pc)}
-        return Score(
-            merge(sa),
-            merge(pc),
-            rules=_rules([score for score in scores if score.sa is not None]),
-            details={"members": parts, **spread},
-        )
 
-    def _undecided(
-        self, scores: Sequence[Score], results: Sequence[Result], parts: Mapping[str, Any]
-    ) -> Result:
-        # Unscored only if those who answered could have made the quorum.
-        if len(scores) >= self._quorum:
-            unsure = [name for name, part in parts.items() if part["status"] == "unscored"]
-            reason = f"{', '.join(unsure)} cannot assess the clip"
-            return Score.unscored(reason, details={"members": dict(parts)})
-        failures = [
-            (name, result)
-            for name, result in zip(self._names, results, strict=True)
-            if isinstance(result, Failure)
-        ]
-        message = "; ".join(f"{name}: {failure.message}" for name, failure in failures)
-        return Failure(
-            failures[0][1].kind,
-            f"{len(results) - len(failures)} of {len(results)} members answered, "
-            f"{self._quorum} are needed. {message}",
-            retryable=any(failure.retryable for _, failure in failures),
-            reply=failures[0][1].reply,
-        )
+def _combination(members: Sequence[str], combine: Combine, quorum: int | None) -> Combination:
+    needed = len(members) if quorum is None else quorum
+    if not 1 <= needed <= len(members):
+        raise ConfigError(f"Expected `quorum` to be from 1 to {len(members)}, but got {needed}.")
+    return Combination(combine, needed)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -166,51 +144,3 @@ def _common_scale(names: Sequence[str], scales: Sequence[Scale]) -> Scale:
         )
         raise ConfigError(f"Expected all `members` to use one scale, but got {listed}.")
     return scales[0]
-
-
-def _part(result: Result) -> dict[str, Any]:
-    if isinstance(result, Failure):
-        return {
-            "status": "failed",
-            "kind": result.kind,
-            "message": result.message,
-            "reply": result.reply,
-        }
-    return {
-        "status": "unscored" if result.sa is None else "scored",
-        "sa": result.sa,
-        "pc": result.pc,
-        "rules": list(result.rules),
-        "reply": result.reply,
-        "details": dict(result.details),
-    }
-
-
-def _vote(values: Sequence[float]) -> float:
-    counts = Counter(values)
-    most = max(counts.values())
-    return min(value for value, count in counts.items() if count == most)
-
-
-_MERGES: Mapping[Combine, Callable[[Sequence[float]], float]] = {
-    "mean": fmean,
-    "vote": _vote,
-    "minimum": min,
-}
-
-
-def _rules(scores: Sequence[Score]) -> tuple[int | None, ...]:
-    """Per rule the verdict of most members that gave one; ``None`` if none leads."""
-    length = max(len(score.rules) for score in scores)
-    columns = (
-        [score.rules[index] for score in scores if index < len(score.rules)]
-        for index in range(length)
-    )
-    return tuple(_leading(column) for column in columns)
-
-
-def _leading(column: Sequence[int | None]) -> int | None:
-    counts = Counter(verdict for verdict in column if verdict is not None).most_common(2)
-    if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
-        return None
-    return counts[0][0]

@@ -17,7 +17,7 @@ from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
-from phybench.judges.rating_replies import RatingReply, Reading, judged
+from phybench.judges.rating_replies import RatingReader, RatingReply, Reading, judged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,6 +135,15 @@ class VideoPhy2:
         if self._engine is None:
             self._engine = Engine(load(self.settings), self.settings.batch)
         return self._engine.score(requests, self._answer)
+
+    def reread(self, reply: str) -> Score | Failure:
+        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        return RatingReader(self._reading).reread(reply)
+
+    @staticmethod
+    def rereader(*, reading: Reading = "strict", **_: object) -> RatingReader:
+        """What reads this judge's replies; of its options only ``reading`` matters for that."""
+        return RatingReader(reading)
 
     def _answer(
         self, loaded: Loaded, media: Tensor, requests: Sequence[JudgeRequest]

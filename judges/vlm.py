@@ -11,8 +11,13 @@ from phybench.clip_parts import MediaForm
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.endpoint import ChatClient, Endpoint
 from phybench.errors import ConfigError
-from phybench.judges.vlm_questions import Choice, fingerprint, questioning
-from phybench.judges.vlm_scoring import Combine, score_clips
+from phybench.judges.vlm_questions import (
+    Choice,
+    fingerprint,
+    questioning,
+    recorded_replies,
+)
+from phybench.judges.vlm_scoring import Combine, RecordedReplies, score_clips
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
@@ -141,6 +146,15 @@ class Vlm:
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Score clips; rules are asked where the template has a wording for them."""
         return score_clips(requests, self._how, self._connected().complete)
+
+    def reread(self, reply: str) -> Score | Failure:
+        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        return RecordedReplies(self._how).reread(reply)
+
+    @staticmethod
+    def rereader(**options: Any) -> RecordedReplies:
+        """What reads the replies of a judge with these options."""
+        return recorded_replies(options)
 
     def check(self, plan: Plan) -> Sequence[str]:
         """Whether the server is there and serves the model, before any work."""

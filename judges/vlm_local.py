@@ -13,8 +13,13 @@ from phybench.checkpoints import find_model
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
-from phybench.judges.vlm_questions import Choice, fingerprint, questioning
-from phybench.judges.vlm_scoring import Combine, Questioning, score_clips
+from phybench.judges.vlm_questions import (
+    Choice,
+    fingerprint,
+    questioning,
+    recorded_replies,
+)
+from phybench.judges.vlm_scoring import Combine, Questioning, RecordedReplies, score_clips
 
 if TYPE_CHECKING:
     from phybench.judges.vlm_transformers import LocalAnswers
@@ -120,6 +125,15 @@ class VlmLocal:
         if self._answers is None:
             self._answers = LocalAnswers(self._found.path, device=self._device, dtype=self._dtype)
         return score_clips(requests, self._how, self._answers)
+
+    def reread(self, reply: str) -> Score | Failure:
+        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        return RecordedReplies(self._how).reread(reply)
+
+    @staticmethod
+    def rereader(**options: Any) -> RecordedReplies:
+        """What reads the replies of a judge with these options."""
+        return recorded_replies(options)
 
 
 def _local_questioning(choice: Choice, samples: int, combine: Combine, seed: int) -> Questioning:

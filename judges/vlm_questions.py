@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from phybench import clip_parts
 from phybench.clip_parts import Media, MediaForm
 from phybench.errors import ConfigError
 from phybench.judges import readings, vlm_replies
-from phybench.judges.vlm_scoring import Combine, Questioning
+from phybench.judges.vlm_scoring import Combine, Questioning, RecordedReplies
 from phybench.judges.vlm_template import Ask, Template, load_template
 
 
@@ -19,7 +19,7 @@ from phybench.judges.vlm_template import Ask, Template, load_template
 class Choice:
     """The options that concern the template; see :class:`phybench.judges.vlm.Vlm`."""
 
-    template: str | Mapping[str, Any]
+    template: str | Mapping[str, Any] = "rubric"
     wording: str = ""
     asks: list[str] | None = None
     media: MediaForm | Literal[""] = ""
@@ -69,6 +69,29 @@ def questioning(
         seed=seed,
         structured=structured,
     )
+
+
+def recorded_replies(options: Mapping[str, Any]) -> RecordedReplies:
+    """What reads the replies that a judge with these options has recorded.
+
+    Args:
+        options: The constructor's; those of model, server and device do not matter for that.
+
+    Raises:
+        ConfigError: As :func:`questioning`.
+    """
+    names = {field.name for field in fields(Choice)}
+    chosen = {name: value for name, value in options.items() if name in names}
+    how = questioning(
+        # No clip travels, so a template that leaves that open is complete.
+        Choice(**{**chosen, "media": "images"}),
+        limit_field="max_tokens",
+        structured=False,
+        samples=options.get("samples", 1),
+        combine=options.get("combine", "vote"),
+        seed=None,
+    )
+    return RecordedReplies(how)
 
 
 def fingerprint(how: Questioning) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -61,9 +61,58 @@ def score_clips(
     ]
     replies = iter(answer([chat for chats in asked for chat in chats]))
     return [
-        parts if isinstance(parts, Failure) else _scored(request, replies, how)
+        parts if isinstance(parts, Failure) else _judged(replies, how, len(request.rules))
         for request, parts in zip(requests, prepared, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReplies:
+    """Reads what :func:`score_clips` recorded, again and without asking anything.
+
+    Args:
+        how: How the clips were asked about.
+    """
+
+    how: Questioning
+
+    def reread(self, reply: str) -> Score | Failure:
+        """Read a raw reply again; verdicts on rules are left out, as their number is not known.
+
+        Args:
+            reply: The reply itself where one question was asked once, else a JSON object with the
+                list of replies to each question, those that did not come left out.
+        """
+        texts = _recorded(reply, self.how)
+        if texts is None:
+            names = ", ".join(ask.name for ask in self.how.template.asks)
+            message = f"Expected a JSON object with at most {self.how.samples} replies to {names}."
+            return Failure("parse", message, reply=reply)
+        absent = Failure("absent", "This reply did not come.")
+        replies: list[Reply | Failure] = []
+        for ask in self.how.template.asks:
+            came = [Reply(text) for text in texts[ask.name]]
+            replies += [*came, *[absent] * (self.how.samples - len(came))]
+        return _judged(iter(replies), self.how, 0)
+
+
+def _recorded(reply: str, how: Questioning) -> dict[str, list[str]] | None:
+    names = [ask.name for ask in how.template.asks]
+    if _asks_once(how):
+        return {names[0]: [reply]}
+    try:
+        texts = json.loads(reply)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(texts, dict) or sorted(texts) != sorted(names):
+        return None
+    legal = all(
+        isinstance(came, list)
+        and len(came) <= how.samples
+        and all(isinstance(text, str) for text in came)
+        for came in texts.values()
+    )
+    return texts if legal else None
 
 
 def _parts(request: JudgeRequest, media: Media) -> ClipParts | Failure:
@@ -126,18 +175,15 @@ class _Asked:
     failures: Sequence[Failure]
 
 
-def _scored(
-    request: JudgeRequest, replies: Iterator[Reply | Failure], how: Questioning
-) -> Score | Failure:
+def _judged(replies: Iterator[Reply | Failure], how: Questioning, rules: int) -> Score | Failure:
     asked = [
-        _read(ask, [next(replies) for _ in range(how.samples)], len(request.rules))
-        for ask in how.template.asks
+        _read(ask, [next(replies) for _ in range(how.samples)], rules) for ask in how.template.asks
     ]
+    raw, details = _raw(asked, how), _details(asked)
     for answers in asked:
         # More than half must be usable, or a vote would hide that the judge mostly failed.
         if 2 * len(answers.judgements) <= how.samples:
-            return _failed(answers, how.samples)
-    raw, details = _raw(asked), _details(asked)
+            return _failed(answers, how.samples, raw)
     for answers in asked:
         unsure = [judgement for judgement in answers.judgements if not judgement.assessable]
         if 2 * len(unsure) > len(answers.judgements):
@@ -147,7 +193,7 @@ def _scored(
         sa=_combined([_values(answers, "sa") for answers in asked], how.combine),
         pc=_combined([_values(answers, "pc") for answers in asked], how.combine),
         reply=raw,
-        rules=_rules(asked, len(request.rules)),
+        rules=_rules(asked, rules),
         details=details,
     )
 
@@ -165,13 +211,15 @@ def _read(ask: Ask, replies: Sequence[Reply | Failure], rules: int) -> _Asked:
     return _Asked(ask, replies, judgements, failures)
 
 
-def _failed(answers: _Asked, samples: int) -> Failure:
+def _failed(answers: _Asked, samples: int, raw: str) -> Failure:
     first = answers.failures[0]
+    # What the reader has seen is recorded whole; a refused or cut reply it has not.
+    reply = raw if first.kind == "parse" and raw else first.reply
     if samples == 1:
-        return first
+        return replace(first, reply=reply)
     message = f"{len(answers.failures)} of {samples} replies are unusable. {first.message}"
     retryable = any(failure.retryable for failure in answers.failures)
-    return Failure(first.kind, message, retryable=retryable, reply=first.reply)
+    return Failure(first.kind, message, retryable=retryable, reply=reply)
 
 
 def _values(answers: _Asked, target: Literal["sa", "pc"]) -> list[int]:
@@ -213,14 +261,20 @@ def _verdict(column: Sequence[int | None]) -> int | None:
     return counts[0][0]
 
 
-def _raw(asked: Sequence[_Asked]) -> str:
-    """The reply itself if there is one, else all of them by question."""
+def _asks_once(how: Questioning) -> bool:
+    return how.samples == len(how.template.asks) == 1
+
+
+def _raw(asked: Sequence[_Asked], how: Questioning) -> str:
+    """The reply itself if there can be only one, else all of them by question."""
     texts = {
         answers.ask.name: [reply.text for reply in answers.replies if isinstance(reply, Reply)]
         for answers in asked
     }
-    single = [text for replies in texts.values() for text in replies]
-    return single[0] if len(single) == 1 else json.dumps(texts, ensure_ascii=False)
+    if _asks_once(how):
+        (came,) = texts.values()
+        return came[0] if came else ""
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _details(asked: Sequence[_Asked]) -> dict[str, Any]:

@@ -343,6 +343,25 @@ class Judge(Protocol):
 
 
 @runtime_checkable
+class RereadsReplies(Protocol):
+    """A judge that reads its numbers out of raw replies, and can read them again; optional.
+
+    ``phybench gate check`` tests a judge's parser with it on frozen replies. A judge whose
+    constructor needs weights, a key or a server also has a static method ``rereader``: it takes
+    the constructor's options and gives an object with this method without needing any of them.
+    """
+
+    def reread(self, reply: str) -> Score | Failure:
+        """What the judge reads out of this raw reply, without asking its model.
+
+        For the ``reply`` of a score, or of a failure of kind ``parse``, status, SA and PC must be
+        those of that score or failure; details that the reply does not hold may be absent. No
+        text raises an exception: what cannot be read is a failure of kind ``parse``.
+        """
+        ...
+
+
+@runtime_checkable
 class TokenCounter(Protocol):
     """A generator that counts tokens of its own text encoder; optional."""
 

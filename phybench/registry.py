@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench.contracts import Generator, Judge, PluginInfo, Refiner
+from phybench.contracts import Generator, Judge, PluginInfo, Refiner, RereadsReplies
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.spec import PluginSpec, make_spec, parse_spec
 
@@ -111,6 +111,29 @@ def open_plugin(kind: Kind, spec: PluginSpec) -> Opened:
         plugin = create(kind, spec)
     info = replace(plugin.info, name=spec.label) if spec.label else plugin.info
     return Opened(kind, spec, plugin, info)
+
+
+def open_rereader(spec: PluginSpec) -> RereadsReplies | None:
+    """What reads a judge's raw replies again, if possible without its weights, key or server.
+
+    Returns:
+        ``None`` if the judge cannot reread (see :class:`~phybench.contracts.RereadsReplies`), or
+        runs in another interpreter.
+
+    Raises:
+        ConfigError: As :func:`create`.
+    """
+    if spec.python:
+        return None
+    target, options = resolve("judge", spec)
+    factory = _load("judge", spec.name, target)
+    if rereader := getattr(factory, "rereader", None):
+        found = rereader(**_arguments(f"judge `{spec.name}`", factory, options))
+    elif inspect.isclass(factory) and not hasattr(factory, "reread"):
+        return None
+    else:
+        found = create("judge", spec)
+    return found if isinstance(found, RereadsReplies) else None
 
 
 def expand(kind: Kind, spec: PluginSpec) -> list[PluginSpec]:

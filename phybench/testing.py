@@ -33,6 +33,7 @@ from phybench.contracts import (
     PluginInfo,
     Refinement,
     Refiner,
+    RereadsReplies,
     Score,
     VideoFile,
 )
@@ -95,6 +96,8 @@ def check_generator(make: Callable[[], Generator], requests: Sequence[ClipReques
 def check_judge(make: Callable[[], Judge], requests: Sequence[JudgeRequest]) -> None:
     """Check a judge's description, counts, order, batch invariance, scale and broken clips.
 
+    Of a judge that can read its raw replies again, this is checked too.
+
     Args:
         make: Constructs the judge; called twice.
         requests: At least two requests with readable clips.
@@ -113,6 +116,8 @@ def check_judge(make: Callable[[], Judge], requests: Sequence[JudgeRequest]) -> 
     _check_equal(batch, [again.score([request])[0] for request in requests])
     _check_equal(batch, list(again.score(list(requests)[::-1]))[::-1])
     _check_broken_clip(again, requests[0], batch[0])
+    if isinstance(judge, RereadsReplies):
+        _check_reread(judge, batch)
 
 
 def check_info(info: PluginInfo) -> None:
@@ -123,6 +128,22 @@ def check_info(info: PluginInfo) -> None:
     assert info.max_batch >= 1, "A plugin's `max_batch` is at least 1."
     assert info.gpu_gib >= 0, "A plugin's `gpu_gib` is not negative."
     canonical_json(dict(info.fingerprint))
+
+
+def _check_reread(judge: RereadsReplies, results: Sequence[Score | Failure]) -> None:
+    for result in results:
+        was_read = isinstance(result, Score) or result.kind == "parse"
+        if result.reply and was_read:
+            again = judge.reread(result.reply)
+            assert _numbers(again) == _numbers(result), (
+                f"A reply must be read again as it was, but {result} became {again}."
+            )
+    for text in ("", "{", "no reply of this judge \ud800", "[" * 10_000):
+        assert isinstance(judge.reread(text), Score | Failure), "Rereading never raises."
+
+
+def _numbers(result: Score | Failure) -> tuple[float | None, float | None] | None:
+    return None if isinstance(result, Failure) else (result.sa, result.pc)
 
 
 def _check_results(results: Sequence[Any], count: int, types: tuple[type, ...]) -> None:

@@ -112,7 +112,7 @@ def _made(text: str, refiner: str, sha: str, path: Path | None) -> dict[str, Any
 def _score(sa: float, pc: float, reply: str, details: dict[str, Any]) -> dict[str, Any]:
     empty: dict[str, Any] = {"sa": None, "pc": None, "joint": None}
     if np.isnan(sa) or np.isnan(pc):
-        return {"status": "failed", "error": _error("judge", "no number", reply), **empty}
+        return {"status": "failed", "error": _error("judge", "no number", reply, "parse"), **empty}
     if sa == -1:
         return {"status": "unscored", **empty, "reply": reply, "rules": [], "details": details}
     joint = int(sa >= 4 and pc >= 4)
@@ -127,10 +127,10 @@ def _score(sa: float, pc: float, reply: str, details: dict[str, Any]) -> dict[st
     }
 
 
-def _error(stage: str, message: str, reply: str = "") -> dict[str, Any]:
+def _error(stage: str, message: str, reply: str = "", kind: str = "error") -> dict[str, Any]:
     return {
         "stage": stage,
-        "kind": "error",
+        "kind": kind,
         "message": message,
         "retryable": False,
         "reply": reply,

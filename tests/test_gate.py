@@ -184,7 +184,7 @@ def test_frozen_replies_are_read_again_exactly(tmp_path: Path) -> None:
     changed = parser_level(baseline, "oracle", ReadsRatings(high=7))
     assert changed.outcome is Outcome.FAIL
     assert "SA 4 PC 4 → failed" in changed.message
-    assert parser_level(baseline, "oracle", object()).outcome is Outcome.SKIPPED
+    assert parser_level(baseline, "oracle", None).outcome is Outcome.SKIPPED
 
 
 def test_other_prompts_seeds_or_judges_cannot_be_checked(

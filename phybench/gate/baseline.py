@@ -126,8 +126,11 @@ def frozen_item(item: JudgedItem) -> Frozen:
 
 
 def _frozen_score(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A failure's reply lies in its error."""
-    reply = row["reply"] if "reply" in row else row["error"].get("reply", "")
+    """A failure's reply lies in its error; the judge's parser has read it if the kind says so."""
+    if "reply" in row:
+        reply = row["reply"]
+    else:
+        reply = row["error"].get("reply", "") if row["error"]["kind"] == "parse" else ""
     return {"status": row["status"], "sa": row["sa"], "pc": row["pc"], "reply": reply}
 
 

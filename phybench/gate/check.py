@@ -15,8 +15,8 @@ from phybench.gate.findings import Finding, Outcome
 from phybench.gate.health import health
 from phybench.gate.levels import arm_level, judge_level, parser_level, refinement_changes
 from phybench.judged_items import ItemKey, JudgedItem, clip_of, read_items
-from phybench.registry import Opened, open_plugin
-from phybench.spec import make_spec
+from phybench.registry import Opened, open_plugin, open_rereader
+from phybench.spec import PluginSpec, make_spec
 from phybench.work import perform
 
 _BATCH = 64
@@ -37,14 +37,13 @@ def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> lis
     header = finished_header(folder)
     _check_same_items(baseline.header, header)
     judged = read_items(folder)
-    judges = {name: _open(spec) for name, spec in _specs(header).items()}
+    specs = _specs(header)
     items = {item.key: frozen_item(item) for item in judged}
     if rejudge:
+        judges = {name: open_plugin("judge", spec) for name, spec in specs.items()}
         items = _rejudged(baseline, judged, items, judges)
     findings = [
-        parser_level(baseline, name, judges[name].plugin)
-        for name in _names(baseline.header)
-        if name in judges
+        parser_level(baseline, name, open_rereader(specs[name])) for name in _names(baseline.header)
     ]
     findings += _judge_findings(baseline, header, items)
     unproven = any(each.level == "judge" and each.outcome != Outcome.OK for each in findings)
@@ -81,22 +80,20 @@ def _names(header: Mapping[str, Any]) -> list[str]:
     return [judge["name"] for judge in header["plugins"]["judge"]]
 
 
-def _specs(header: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {judge["name"]: judge for judge in header["plugins"]["judge"]}
+def _prints(header: Mapping[str, Any]) -> dict[str, str]:
+    return {judge["name"]: judge["fingerprint_sha256"] for judge in header["plugins"]["judge"]}
 
 
-def _open(described: Mapping[str, Any]) -> Opened:
-    spec = make_spec(described["plugin"], described["options"])
-    return open_plugin("judge", replace(spec, label=described["name"]))
+def _specs(header: Mapping[str, Any]) -> dict[str, PluginSpec]:
+    return {
+        judge["name"]: replace(make_spec(judge["plugin"], judge["options"]), label=judge["name"])
+        for judge in header["plugins"]["judge"]
+    }
 
 
 def _changed_judges(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    prints = {name: judge["fingerprint_sha256"] for name, judge in _specs(after).items()}
-    return [
-        name
-        for name, judge in _specs(before).items()
-        if prints[name] != judge["fingerprint_sha256"]
-    ]
+    now = _prints(after)
+    return [name for name, digest in _prints(before).items() if now[name] != digest]
 
 
 def _judge_findings(

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.contracts import Failure, Score
+from phybench.contracts import Failure, RereadsReplies, Score
 from phybench.gate.baseline import Baseline, Frozen, Policy
 from phybench.gate.findings import Finding, Outcome
 from phybench.judged_items import ItemKey
@@ -24,25 +24,16 @@ _SHOWN = 3
 MEASURES = ("joint", "sa", "pc", "coverage")
 
 
-@runtime_checkable
-class RereadsReplies(Protocol):
-    """A judge whose reading of a raw reply can be tested without a model; optional."""
-
-    def reread(self, reply: str) -> Score | Failure:
-        """The score that the judge reads out of this raw reply."""
-        ...
-
-
-def parser_level(baseline: Baseline, judge: str, plugin: object) -> Finding:
+def parser_level(baseline: Baseline, judge: str, rereader: RereadsReplies | None) -> Finding:
     """Read the frozen raw replies again: every number must come out as it did.
 
     Args:
         baseline: The frozen run.
         judge: Name of the judge.
-        plugin: The judge as it is now.
+        rereader: Reads its replies as it would now; ``None`` if it cannot.
     """
     name = f"{judge}: frozen replies"
-    if not isinstance(plugin, RereadsReplies):
+    if rereader is None:
         message = "This judge has no `reread`: its scores are not read out of replies."
         return Finding("parser", name, Outcome.SKIPPED, message)
     changed, read = [], 0
@@ -52,7 +43,7 @@ def parser_level(baseline: Baseline, judge: str, plugin: object) -> Finding:
             continue
         read += 1
         before = (score["status"], score["sa"], score["pc"])
-        after = _read(plugin.reread(score["reply"]))
+        after = _read(rereader.reread(score["reply"]))
         if before != after:
             changed.append(f"{_item_name(key)}: {_shown(before)} → {_shown(after)}")
     if not read:

