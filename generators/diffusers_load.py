@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import read_json
+from phybench.generators.guardrail import listen
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
 
@@ -98,6 +99,8 @@ def prepare_pipeline(pipe: Any, card: ModelCard, plan: LoadPlan) -> LoadedPipeli
         pipe.guider = pipe.guider.new(guidance_scale=plan.guidance)
     if plan.vae_tiling:
         pipe.vae.enable_tiling()
+    if traits.guarded:
+        listen(pipe.safety_checker)
     offload = _place(pipe, card, plan, torch)
     _accelerate(pipe, plan.profile, traits, torch)
     return LoadedPipeline(pipe, offload, scheduler_record(pipe.scheduler))

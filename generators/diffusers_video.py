@@ -35,6 +35,7 @@ from phybench.generators.diffusers_options import (
     schedule_overrides,
     traits_of,
 )
+from phybench.generators.guardrail import BlockedError
 from phybench.generators.model_card import ModelCard, Precision, load_card
 from phybench.generators.pipeline_traits import library_texts
 from phybench.generators.pixels import to_frames
@@ -245,6 +246,8 @@ class DiffusersVideo:
             )
         except torch.cuda.OutOfMemoryError as error:
             return [_out_of_memory(self._name, error)] * len(prompts)
+        except BlockedError as error:
+            return [Failure(error.kind, str(error))]  # guarded pipelines take one prompt
         return [to_frames(clip, video.frames, video.fps) for clip in output.frames]
 
     def _arguments(self, video: Video, prompts: int) -> dict[str, Any]:
@@ -310,8 +313,7 @@ class DiffusersVideo:
             "profile": plan.profile,
             "together": self._together,
             "over_budget": self._over_budget,
-            "versions": {name: version(name) for name in MODULES[:3]},
-            "ftfy": version("ftfy") if "ftfy" in self._traits.needs else "",
+            "versions": {name: version(name) for name in (*MODULES[:3], *self._traits.needs)},
         }
 
 

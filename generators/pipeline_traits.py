@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 TextRule = Literal["plain", "clean", "strip", "lower", "hunyuan", "hunyuan15", "sana", "cosmos2.5"]
@@ -27,6 +27,7 @@ class PipelineTraits:
         text: How it prepares and counts a prompt.
         batch: Whether several prompts in one call give the clips of single calls.
         guider: Whether guidance is set on a guider object instead of in the call.
+        guarded: Whether it asks a guardrail, which may refuse a prompt or a clip.
         needs: Packages that it needs at run time beyond those of the extra.
         cache: Which cache the profile ``fast`` puts on its transformer.
         pinned: Arguments that would otherwise depend on what is installed.
@@ -40,6 +41,7 @@ class PipelineTraits:
     text: TextRule = "plain"
     batch: bool = True
     guider: bool = False
+    guarded: bool = False
     needs: tuple[str, ...] = ()
     cache: CacheRule = "none"
     pinned: tuple[tuple[str, Any], ...] = ()
@@ -49,7 +51,9 @@ class PipelineTraits:
 _WAN = PipelineTraits(text="clean", needs=("ftfy",), cache="firstblock")
 _LTX = PipelineTraits(fps_argument="frame_rate", cache="firstblock")
 _CLIP = PipelineTraits(budget_argument="")
-_COSMOS = ("torchvision", "cosmos_guardrail")
+_GUARDRAIL = ("torchvision", "cosmos_guardrail")
+# One prompt at a time: a refused one ends the call, and its neighbours would go with it.
+_COSMOS = PipelineTraits(batch=False, guarded=True, needs=_GUARDRAIL)
 
 TRAITS: Mapping[str, PipelineTraits] = {
     "CogVideoXPipeline": PipelineTraits(cache="fastercache"),
@@ -75,8 +79,8 @@ TRAITS: Mapping[str, PipelineTraits] = {
         pinned=(("clean_caption", False), ("use_resolution_binning", False)),
         library_texts=("complex_human_instruction",),
     ),
-    "CosmosTextToWorldPipeline": PipelineTraits(fps_argument="fps", needs=_COSMOS),
-    "Cosmos2_5_PredictBasePipeline": PipelineTraits(text="cosmos2.5", needs=_COSMOS),
+    "CosmosTextToWorldPipeline": replace(_COSMOS, fps_argument="fps"),
+    "Cosmos2_5_PredictBasePipeline": replace(_COSMOS, text="cosmos2.5"),
     "TextToVideoSDPipeline": _CLIP,
     "AnimateDiffPipeline": _CLIP,
 }

@@ -429,20 +429,44 @@ def hunyuan() -> Any:
 def qwen_text() -> Any:
     import transformers
 
-    config = transformers.Qwen2_5_VLTextConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        vocab_size=262,
-        max_position_embeddings=2048,
-        bos_token_id=256,
-        eos_token_id=256,
-        pad_token_id=256,
-        rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6},
+    return transformers.Qwen2_5_VLTextModel(transformers.Qwen2_5_VLTextConfig(**qwen_config(3)))
+
+
+def qwen_config(layers: int) -> dict[str, Any]:
+    return {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "vocab_size": 262,
+        "max_position_embeddings": 2048,
+        "bos_token_id": 256,
+        "eos_token_id": 256,
+        "pad_token_id": 256,
+        "rope_parameters": {
+            "rope_type": "default",
+            "mrope_section": [1, 1, 2],
+            "rope_theta": 1e6,
+        },
+    }
+
+
+def qwen_vl() -> Any:
+    """Its layers' states side by side are as wide as the transformer's text: 2 times 16."""
+    import transformers
+
+    eyes = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": 16,
+        "fullatt_block_indexes": [0],
+    }
+    return transformers.Qwen2_5_VLForConditionalGeneration(
+        transformers.Qwen2_5_VLConfig(text_config=qwen_config(2), vision_config=eyes)
     )
-    return transformers.Qwen2_5_VLTextModel(config)
 
 
 def hunyuan15() -> Any:
@@ -829,6 +853,75 @@ def ltx2() -> Any:
     )
 
 
+def cosmos_transformer(**changes: Any) -> Any:
+    from diffusers import CosmosTransformer3DModel
+
+    config = {
+        "in_channels": 5,
+        "out_channels": 4,
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "num_layers": 2,
+        "mlp_ratio": 2,
+        "text_embed_dim": 32,
+        "adaln_lora_dim": 4,
+        "max_size": (16, 32, 32),
+        "patch_size": (1, 2, 2),
+        "rope_scale": (2.0, 1.0, 1.0),
+        "concat_padding_mask": True,
+    }
+    return CosmosTransformer3DModel(**{**config, **changes})
+
+
+def cosmos1() -> Any:
+    from diffusers import AutoencoderKLCosmos, CosmosTextToWorldPipeline, EDMEulerScheduler
+
+    vae = AutoencoderKLCosmos(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=4,
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decode_block_out_channels=(8, 8, 8, 8),
+        attention_resolutions=(8,),
+        resolution=64,
+        num_layers=2,
+        patch_size=4,
+        patch_type="haar",
+        scaling_factor=1.0,
+        spatial_compression_ratio=4,
+        temporal_compression_ratio=4,
+    )
+    pipe = CosmosTextToWorldPipeline(
+        text_encoder=t5_encoder(),
+        tokenizer=t5_tokenizer(512),
+        transformer=cosmos_transformer(in_channels=4, extra_pos_embed_type="learnable"),
+        vae=vae,
+        scheduler=EDMEulerScheduler(
+            sigma_min=0.002, sigma_max=80, sigma_data=0.5, prediction_type="epsilon"
+        ),
+    )
+    return _without_guardrail(pipe)
+
+
+def cosmos25() -> Any:
+    from diffusers import Cosmos2_5_PredictBasePipeline
+
+    pipe = Cosmos2_5_PredictBasePipeline(
+        text_encoder=qwen_vl(),
+        tokenizer=qwen_tokenizer(),
+        transformer=cosmos_transformer(in_channels=17, out_channels=16),
+        vae=wan_vae(latents_mean=[0.0] * 16, latents_std=[1.0] * 16),
+        scheduler=unipc(use_karras_sigmas=True, sigma_max=200.0, sigma_min=0.01),
+    )
+    return _without_guardrail(pipe)
+
+
+def _without_guardrail(pipe: Any) -> Any:
+    """As the published folders are: the guardrail is no part of them and is loaded apart."""
+    pipe.register_modules(safety_checker=None)
+    return pipe
+
+
 BUILDERS: Mapping[str, Callable[[], Any]] = {
     "cogvideox": cogvideox,
     "cogvideox-5b": cogvideox,
@@ -851,6 +944,8 @@ BUILDERS: Mapping[str, Callable[[], Any]] = {
     "ltx-2": ltx2,
     "ltx-2.3": ltx2,
     "animatediff-sd15": stable_diffusion,
+    "cosmos1-7b": cosmos1,
+    "cosmos2.5-2b": cosmos25,
 }
 
 
