@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -22,6 +22,9 @@ MAX_CHARACTERS = 10_000
 """Longest prompt accepted, in characters. Ours: about twenty times the longest prompt budget of
 any generator we know of, so that a longer text is a mistake in the file."""
 TEXT_COLUMNS = ("prompt", "caption", "text")
+_LONGEST_LABEL, _MOST_GROUPS = 60, 500
+"""Ours: what is longer is a text of its own, what has more values is no grouping. VideoPhy-2 has
+some 200 actions."""
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt", ".parquet")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Unicode's control characters without tab and line ends, and halves of surrogate pairs."""
@@ -68,6 +71,28 @@ def load_prompts(source: str, limit: int | None = None) -> PromptSet:
     kept = prompts[:limit]
     digest = text_digest(*(part for prompt in kept for part in (prompt.id, prompt.text)))
     return PromptSet(name, kept, digest)
+
+
+def group_columns(prompts: Sequence[Prompt]) -> dict[str, list[str]]:
+    """The columns of a prompt file that sort its prompts into groups, as ``action`` does.
+
+    A column is one if its values are short, there are at least two of them and some prompts share
+    one.
+
+    Returns:
+        For each such column its value for every prompt, empty where a prompt has none.
+    """
+    names = dict.fromkeys(name for prompt in prompts for name in prompt.meta)
+    columns = {name: [prompt.meta.get(name, "") for prompt in prompts] for name in names}
+    return {name: values for name, values in columns.items() if _groups(values)}
+
+
+def _groups(values: Sequence[str]) -> bool:
+    given = [value for value in values if value]
+    distinct = set(given)
+    return 2 <= len(distinct) <= min(_MOST_GROUPS, len(given) - 1) and (
+        max(map(len, distinct)) <= _LONGEST_LABEL
+    )
 
 
 def _rows(source: str) -> tuple[str, Iterator[Mapping[str, Any]]]:

@@ -22,6 +22,7 @@ from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.plan import Plan, fingerprint, warnings
+from phybench.prompts import group_columns
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
 from phybench.refinements import describe_refinements
 from phybench.registry import Kind, unknown
@@ -188,6 +189,7 @@ def _header(plan: Plan) -> dict[str, Any]:
             "name": plan.prompts.name,
             "sha256": plan.prompts.sha256,
             "ids": [prompt.id for prompt in plan.prompts.prompts],
+            "groups": group_columns(plan.prompts.prompts),
         },
         "seeds": plan.seeds,
         "seed": plan.seed,

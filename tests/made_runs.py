@@ -27,6 +27,7 @@ def make_run(
     clips: Mapping[tuple[int, str, str], Path] | None = None,
     simulated: bool = True,
     details: Mapping[str, Any] | None = None,
+    groups: Mapping[str, list[str]] | None = None,
 ) -> Path:
     """Write a finished run.
 
@@ -42,6 +43,7 @@ def make_run(
         clips: Video files, likewise; default none on disk.
         simulated: The header's flag.
         details: Details of every score.
+        groups: Columns of the prompt set, a value per prompt.
     """
     scores = {name: tuple(np.asarray(part, float) for part in pair) for name, pair in arms.items()}
     count, repeats = next(iter(scores.values()))[0].shape
@@ -77,6 +79,7 @@ def make_run(
                     score = {**item, "judge": judge, "clip": sha}
                     rows.append({**score, **_score(sa, pc, reply, dict(details or {}))})
     header = _header(texts, repeats, seed, refiners, generators, judge, judge_print, simulated)
+    header["prompts"]["groups"] = dict(groups or {})
     with RunWriter(folder) as writer:
         writer.write_json(RUN, header)
         writer.append(ITEMS, items)

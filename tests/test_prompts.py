@@ -10,8 +10,8 @@ from harness import phybench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench import ConfigError
-from phybench.prompts import MAX_CHARACTERS, bundled_sets, load_prompts
+from phybench import ConfigError, Prompt
+from phybench.prompts import MAX_CHARACTERS, bundled_sets, group_columns, load_prompts
 
 TEXTS = st.lists(
     st.text(
@@ -175,3 +175,29 @@ def test_bad_input_ends_with_code_2_before_any_work(examples: Path, command: str
     assert done.stderr.startswith("error: Expected every prompt once")
     assert not (examples / "results").exists()
     assert not list((examples / "cache").rglob("*.mp4"))
+
+
+def test_columns_that_group_prompts_are_found() -> None:
+    rows = [
+        ("archery", "yes", "a" * 61, "x", "1"),
+        ("archery", "", "b", "x", "2"),
+        ("", "no", "b", "x", "3"),
+    ]
+    names = ("action", "hard", "long", "constant", "number")
+    prompts = [
+        Prompt(str(n), f"p{n}", dict(zip(names, row, strict=True))) for n, row in enumerate(rows)
+    ]
+    # `action` has one value and `hard` two different ones; nothing groups yet.
+    assert group_columns(prompts) == {}
+    more = [*prompts, Prompt("3", "p3", {"action": "sailing", "hard": "no"})]
+    assert group_columns(more) == {
+        "action": ["archery", "archery", "", "sailing"],
+        "hard": ["yes", "", "no", "no"],
+    }
+    assert group_columns([]) == {}
+
+
+def test_a_bundled_set_is_grouped_by_its_families() -> None:
+    groups = group_columns(load_prompts("tabletop-test").prompts)
+    assert set(groups) == {"family", "stated", "held_out"}
+    assert "pour" in groups["family"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from harness import do_run, run_config
 from made_runs import make_run
 from typer.testing import CliRunner
 
@@ -31,6 +32,10 @@ HOSTILE = {
     "p2": "'\"><svg/onload=document.title='taken'> \u2028 \u2029 &lt;b&gt;",
     "p3": "a ball \U0001f3c0 rolls\nover two lines",
 }
+GROUPS = {
+    "action": ["rolling", "</option><script>", "rolling", ""],
+    "<img src=x onerror=\"document.title='taken'\">": ["b", "a", "a", "b"],
+}
 ARMS = [("identity", "tabletop"), ("template", "tabletop")]
 
 
@@ -42,7 +47,7 @@ def hostile_run(folder: Path, clip: Path | None = None) -> Path:
     at = [(number, *arm) for number in range(4) for arm in ARMS]
     replies = dict.fromkeys(at, "<b onclick='x'>SA: 5</b></script>")
     clips = dict.fromkeys(at, clip) if clip else None
-    return make_run(folder, arms, prompts=HOSTILE, replies=replies, clips=clips)
+    return make_run(folder, arms, prompts=HOSTILE, replies=replies, clips=clips, groups=GROUPS)
 
 
 @pytest.fixture
@@ -63,6 +68,8 @@ def test_texts_survive_and_stay_texts(tmp_path: Path) -> None:
     page = render(run, tmp_path / "report.html", clips="none", baseline="identity")
     data = page_data(page)
     assert {prompt["id"]: prompt["text"] for prompt in data["prompts"]} == HOSTILE
+    assert data["groups"] == list(GROUPS)
+    assert [prompt["groups"][0] for prompt in data["prompts"]] == GROUPS["action"]
     assert page.count("</script>") == 2
     assert "onerror" not in re.sub(
         r'<script type="application/json".*?</script>', "", page, flags=re.DOTALL
@@ -104,12 +111,26 @@ def test_inert_json_reads_back() -> None:
     assert not set("<>&\u2028") & set(inert_json(value))
 
 
+def test_a_prompt_files_columns_come_with_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    path.write_text("caption,action\na red ball falls,drop\na blue ball falls,drop\na cup,rest\n")
+    config = run_config(
+        path, refiners=("identity",), generators=("tabletop",), judges=("oracle",), seeds=1
+    )
+    do_run(config, tmp_path / "run", tmp_path / "cache")
+    run = load_run(tmp_path / "run")
+    data = page_data(render(run, tmp_path / "r.html", clips="none", baseline="identity"))
+    assert data["groups"] == ["action"]
+    assert [prompt["groups"] for prompt in data["prompts"]] == [["drop"], ["drop"], ["rest"]]
+
+
 def big_run(folder: Path, prompts: int) -> Path:
     rng = np.random.default_rng(0)
     arms = {
         arm: tuple(rng.integers(1, 6, (prompts, 1)).astype(float) for _ in range(2)) for arm in ARMS
     }
-    return make_run(folder, arms)
+    groups = {"action": ["rolling", "falling"] * (prompts // 2), "hard": ["a"] * prompts}
+    return make_run(folder, arms, groups=groups)
 
 
 @pytest.mark.slow
@@ -139,13 +160,21 @@ addEventListener("load", () => {
   set("outcome", ""); set("search", "BALL rolls"); found.searched = cards();
   found.inserted = document.querySelectorAll("ins").length;
   set("search", "");
+  const ids = () => [...document.querySelectorAll(".card h3 small")]
+    .map((at) => at.textContent.split("  ·")[0]);
+  found.actions = [...document.getElementById("group0").options].map((one) => one.value);
+  found.column = document.getElementById("group1").parentElement.textContent;
+  set("group0", "rolling"); found.rolling = ids();
+  set("group1", "a"); found.both = ids();
+  set("group0", ""); set("group1", ""); set("sort", "group0"); found.sorted = ids();
+  set("sort", "group1"); found.second = ids();
   document.body.dataset.found = JSON.stringify(found);
 });
 </script></body>"""
 
 
-def in_browser(page: Path, width: int) -> dict[str, Any]:
-    page.write_text(page.read_text().replace("</body>", PROBE))
+def in_browser(page: Path, width: int, probe: str = PROBE) -> dict[str, Any]:
+    page.write_text(page.read_text().replace("</body>", probe))
     assert CHROMIUM is not None
     done = subprocess.run(
         [
@@ -176,7 +205,44 @@ def test_the_page_works_in_a_browser(tmp_path: Path, clip: Path, width: int) -> 
     assert (found["wins"], found["losses"], found["failed"]) == (1, 1, 1)
     assert found["searched"] == 1
     assert found["inserted"] > 0
+    # Values in order, texts as texts, and prompts without a value last.
+    assert found["actions"] == ["", "</option><script>", "rolling"]
+    assert found["column"].startswith(list(GROUPS)[1])
+    assert (found["rolling"], found["both"]) == (["p0", "p2"], ["p2"])
+    assert found["sorted"] == ["p1", "p0", "p2", "p3"]
+    assert found["second"] == ["p1", "p2", "p0", "p3"]
     assert found["wide"] <= found["inner"]
+
+
+LAWS_PROBE = """
+<script>
+addEventListener("load", () => {
+  const set = (id, value) => { const at = document.getElementById(id); at.value = value;
+    at.dispatchEvent(new Event("input")); };
+  const ids = () => [...document.querySelectorAll(".card h3 small")].map((at) => at.textContent);
+  const found = {laws: [...document.getElementById("law").options].map((one) => one.value)};
+  set("sort", "law"); found.sorted = ids();
+  set("law", "gravity"); found.gravity = ids();
+  document.body.dataset.found = JSON.stringify(found);
+});
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_laws_filter_and_sort(tmp_path: Path) -> None:
+    scores = np.array([[5.0], [1], [2], [4]])
+    folder = make_run(tmp_path / "run", {ARMS[0]: (scores, scores)})
+    laws = [[], ["gravity"], ["friction", "gravity"], []]
+    rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    for row, broken in zip(rows, laws, strict=True):
+        row["details"] = {"violations": broken}
+    (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    CliRunner().invoke(REPORT, [str(folder)])
+    found = in_browser(folder / "report.html", 1280, LAWS_PROBE)
+    assert found["laws"] == ["", "friction", "gravity"]
+    assert found["sorted"] == ["p2", "p1", "p0", "p3"]
+    assert found["gravity"] == ["p2", "p1"]
 
 
 @pytest.mark.slow

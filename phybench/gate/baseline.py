@@ -98,7 +98,9 @@ def record(folder: Path, policy: Policy) -> Baseline:
     ]
     if not scored:
         raise ConfigError(f"Expected scores in {str(folder)!r}, but every item failed.")
-    return Baseline(policy, {name: header[name] for name in _KEPT}, items)
+    kept = {name: header[name] for name in _KEPT}
+    kept["prompts"] = {name: header["prompts"][name] for name in ("name", "sha256", "ids")}
+    return Baseline(policy, kept, items)
 
 
 def finished_header(folder: Path) -> dict[str, Any]:

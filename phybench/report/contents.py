@@ -39,16 +39,28 @@ def browsable(run: Run, clips: Clips, target: Path) -> dict[str, Any]:
         for generator in plugins["generator"]
     ]
     places = {tuple(arm): number for number, arm in enumerate(arms)}
+    groups: Mapping[str, Sequence[str]] = run.header["prompts"].get("groups", {})
+    labels = {
+        prompt_id: [values[number] for values in groups.values()]
+        for number, prompt_id in enumerate(run.header["prompts"]["ids"])
+    }
     prompts: dict[str, dict[str, Any]] = {}
     files: dict[str, str] = {}
     for item in items:
         prompt = prompts.setdefault(
-            item.prompt_id, {"id": item.prompt_id, "text": item.prompt, "items": []}
+            item.prompt_id,
+            {
+                "id": item.prompt_id,
+                "text": item.prompt,
+                "groups": labels[item.prompt_id],
+                "items": [],
+            },
         )
         clip = _clip_url(item, clips, target, files)
         prompt["items"].append(_row(item, places[item.refiner, item.generator], clip))
     return {
         "arms": arms,
+        "groups": list(groups),
         "judges": [
             {"name": each["name"], "bar": each["scale"]["success"]} for each in plugins["judge"]
         ],
