@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
 
+from phybench.cache import Cache, default_folder
 from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
@@ -97,6 +99,29 @@ class FlatGroupsAlarm(TrainerCallback):
                 f"step {state.global_step}: {share:.0%} of the groups have equal rewards "
                 f"(alarm above {FLAT_GROUPS:.0%}); their gradient is zero."
             )
+
+
+class StepTimer(TrainerCallback):
+    """Adds this start's steps and seconds to the timings, evaluations included.
+
+    Args:
+        key: From :func:`.timing.timing_key`.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._from, self._began = 0, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock where training starts or goes on."""
+        self._from, self._began = state.global_step, time.perf_counter()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Record, if anything was done."""
+        steps = state.global_step - self._from
+        if steps > 0 and state.is_world_process_zero:
+            with Cache(default_folder()) as cache:
+                cache.put([], {self._key: (steps, time.perf_counter() - self._began)})
 
 
 class HackingStop(TrainerCallback):

@@ -12,6 +12,7 @@ from phybench.plan import fingerprint
 from phybench.prompts import load_prompts
 from phybench.registry import Opened
 from phybench.training.recipe import Recipe
+from phybench.training.timing import timing_key
 
 _BYTES_PER_PIXEL = 0.1
 """Upper estimate of our H.264 files per decoded pixel, as in a run's estimate."""
@@ -28,6 +29,8 @@ class Forecast:
         plugin_seconds: Seconds of generator and judges on one worker each, or ``None`` where one
             was never timed on this machine.
         clip_bytes: Size of the new clips, or ``None`` where the native format is unknown.
+        seconds: Of the whole stage by the steps of earlier trainings like this one on this machine,
+            or ``None`` without one.
     """
 
     rollouts: int
@@ -35,6 +38,7 @@ class Forecast:
     evaluation_clips: int
     plugin_seconds: float | None
     clip_bytes: int | None
+    seconds: float | None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -46,6 +50,8 @@ class Forecast:
         time = "time unknown: run one evaluation with these plugins first"
         if self.plugin_seconds is not None:
             time = f"about {self.plugin_seconds / 3600:.2f} hours of generator and judges"
+        if self.seconds is not None:
+            time += f", {self.seconds / 60:.1f} minutes in all by earlier trainings"
         disk = "size unknown"
         if self.clip_bytes is not None:
             disk = f"up to {self.clip_bytes / 2**30:.2f} GiB"
@@ -69,10 +75,11 @@ def forecast(recipe: Recipe, parts: Sequence[Opened], cache: Cache) -> Forecast:
     prompts = len(load_prompts(grpo.eval_prompts, grpo.eval_limit).prompts)
     # The clips' seeds of evaluations are fixed, but their texts change with the model.
     evaluation = (1 + grpo.steps // grpo.eval_every) * prompts
-    size = _clip_bytes(parts[0], VideoSettings(**recipe.reward.video.model_dump()))
+    size = clip_bytes(parts[0], recipe)
     clips = training + evaluation
     seconds = [cache.mean_seconds(fingerprint(part)) for part in parts]
     counts = [clips, clips, evaluation][: len(parts)]
+    step = cache.mean_seconds(timing_key(recipe, "grpo"))
     known = [each * count for each, count in zip(seconds, counts, strict=True) if each is not None]
     return Forecast(
         rollouts,
@@ -80,11 +87,13 @@ def forecast(recipe: Recipe, parts: Sequence[Opened], cache: Cache) -> Forecast:
         evaluation,
         sum(known) if len(known) == len(parts) else None,
         None if size is None else size * clips,
+        None if step is None else step * grpo.steps,
     )
 
 
-def _clip_bytes(generator: Opened, wishes: VideoSettings) -> int | None:
-    native = generator.info.video
+def clip_bytes(generator: Opened, recipe: Recipe) -> int | None:
+    """Upper estimate of one clip's size, or ``None`` where the native format is unknown."""
+    native, wishes = generator.info.video, VideoSettings(**recipe.reward.video.model_dump())
     if native is None:
         return None
     sides = [

@@ -28,6 +28,7 @@ from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
 from phybench.training.setup import (
     accumulation,
+    begin_of,
     check_installed,
     claim,
     dtype_of,
@@ -37,6 +38,7 @@ from phybench.training.setup import (
     process,
     save_checkpoint,
 )
+from phybench.training.timing import timing_key
 
 Tell = Callable[[str], None]
 
@@ -98,6 +100,9 @@ def check_start(recipe: Recipe) -> None:
     Raises:
         ConfigError: If it is not there or was told something else.
     """
+    if recipe.grpo.begin == "base":
+        _check_base(recipe)
+        return
     if not recipe.start.is_dir():
         raise ConfigError(
             f"Expected stage 1's checkpoint in {str(recipe.start)!r}, but there is none. Run "
@@ -108,6 +113,15 @@ def check_start(recipe: Recipe) -> None:
         raise ConfigError(
             f"Expected {str(recipe.start)!r} to be stage 1 with the recipe's system prompt, but it "
             f"is `{card.stage}` with {card.system_prompt[:60]!r}."
+        )
+
+
+def _check_base(recipe: Recipe) -> None:
+    folder = begin_of(recipe)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"Expected the model before stage 1 in {str(folder)!r}, but there is none. A model of "
+            "`model.scratch` is made by `phybench train sft` with the same recipe: run it first."
         )
 
 
@@ -137,7 +151,7 @@ def build_trainer(
 ) -> Any:
     """TRL's trainer, ready to train or to resume.
 
-    The model goes in as stage 1's *path*: of a model in memory, TRL would take the weights before
+    The model goes in as a *path*: of a model in memory, TRL would take the weights before
     stage 1 as the reference of the KL divergence.
     """
     from transformers import AutoTokenizer
@@ -149,20 +163,27 @@ def build_trainer(
         HackingStop,
         JsonlLog,
         Progress,
+        StepTimer,
         quiet,
     )
 
-    tokenizer = AutoTokenizer.from_pretrained(recipe.start, local_files_only=True)
+    begin = begin_of(recipe)
+    tokenizer = AutoTokenizer.from_pretrained(begin, local_files_only=True)
     rank = process().process_index
     log = RewardLog(work / f"rewards-rank{rank}.jsonl")
     checkpoint = last_checkpoint(work)
     log.resume(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
-    reward = PhysicsReward(reward_rules(recipe, parts), scores, log, _ends(recipe.start), rank=rank)
-    callbacks: list[Any] = [JsonlLog(work / LOG), FlatGroupsAlarm(tell), Progress(tell)]
+    reward = PhysicsReward(reward_rules(recipe, parts), scores, log, _ends(begin), rank=rank)
+    callbacks: list[Any] = [
+        JsonlLog(work / LOG),
+        FlatGroupsAlarm(tell),
+        Progress(tell),
+        StepTimer(timing_key(recipe, "grpo")),
+    ]
     if recipe.grpo.stop_on_hacking:
         callbacks.append(HackingStop(work / LOG))
     trainer = GRPOTrainer(
-        model=str(recipe.start),
+        model=str(begin),
         reward_funcs=reward,  # type: ignore[arg-type]
         args=grpo_config(recipe, work, resuming=checkpoint is not None),
         train_dataset=rollout_dataset(recipe),

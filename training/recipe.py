@@ -221,6 +221,8 @@ class Grpo(_Part):
         save_every: Steps between checkpoints, a multiple of ``iterations``.
         eval_every: Steps between evaluations.
         stop_on_hacking: Stop when the log shows the signature of reward hacking.
+        begin: ``sft`` begins from stage 1's checkpoint; ``base`` from the model before it, which is
+            the ablation's "GRPO without SFT".
         ddp_timeout_s: How long ranks wait for each other; rewards are slow.
     """
 
@@ -248,6 +250,7 @@ class Grpo(_Part):
     save_every: int = Field(ge=1)
     eval_every: int = Field(ge=1)
     stop_on_hacking: bool = True
+    begin: Literal["sft", "base"] = "sft"
     ddp_timeout_s: int = Field(ge=1800)
 
     @model_validator(mode="after")

@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from phybench.checkpoints import find_model
-from phybench.digest import value_digest
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.records import read_json, write_text
-from phybench.refiners.phyprompt import CheckpointCard, write_card
+from phybench.refiners.phyprompt import CARD_FILE, CheckpointCard, read_card, write_card
 from phybench.training.recipe import Lora, Recipe
 
 WORK = "training"
@@ -109,18 +110,26 @@ def claim(folder: Path, stage: str, recipe: Recipe) -> Path:
     """
     work = folder / WORK
     work.mkdir(parents=True, exist_ok=True)
-    note, own = work / "recipe.json", recipe.model_dump(mode="json")
-    identity = value_digest(_deciding(own))
-    if note.exists() and read_json(note)["identity"] != identity:
+    note = work / "recipe.json"
+    if note.exists() and not _same(read_json(note)["recipe"], recipe):
         raise ConfigError(
             f"Expected {str(folder)!r} to be empty or of the same recipe, but it holds a training "
             f"of another one ({note}). Give another folder with --set output=FOLDER, or remove it."
         )
     if not process().is_main_process:
         return work
-    text = json.dumps({"stage": stage, "identity": identity, "recipe": own}, indent=2)
+    text = json.dumps({"stage": stage, "recipe": recipe.model_dump(mode="json")}, indent=2)
     write_text(note, text + "\n")
     return work
+
+
+def _same(stored: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a recorded recipe is this one; keys that are newer than it have their default."""
+    try:
+        known = Recipe.model_validate(stored)
+    except ValidationError:
+        return False
+    return _deciding(known.model_dump()) == _deciding(recipe.model_dump())
 
 
 def _deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +137,21 @@ def _deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: recipe[key] for key in recipe if key not in {"output", "report_to"}}
     kept["grpo"] = {**recipe["grpo"], "stop_on_hacking": None}
     return kept
+
+
+def finished(folder: Path, stage: Literal["sft", "grpo"]) -> bool:
+    """Whether a folder holds a stage's finished checkpoint: the card is what is written last."""
+    return (folder / CARD_FILE).is_file() and read_card(folder).stage == stage
+
+
+def begin_of(recipe: Recipe) -> Path:
+    """Folder of the model that stage 2 begins from and that its KL divergence is measured to."""
+    if recipe.grpo.begin == "sft":
+        return recipe.start
+    if recipe.model.scratch is None:
+        return find_model(recipe.model.path, recipe.model.revision).path
+    work = recipe.start / WORK
+    return work / "copied" if (work / "copied").is_dir() else work / "base"
 
 
 def last_checkpoint(work: Path) -> str | None:

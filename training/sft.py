@@ -30,6 +30,7 @@ from phybench.training.setup import (
     save_checkpoint,
     save_weights,
 )
+from phybench.training.timing import timing_key
 
 Tell = Callable[[str], None]
 
@@ -87,7 +88,7 @@ def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path,
     from transformers import AutoModelForCausalLM
     from trl import SFTTrainer  # type: ignore[attr-defined]
 
-    from phybench.training.callbacks import Progress, quiet
+    from phybench.training.callbacks import Progress, StepTimer, quiet
 
     dtype = getattr(torch, dtype_of(recipe))
     trainer = SFTTrainer(
@@ -96,7 +97,7 @@ def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path,
         train_dataset=sft_dataset(samples, recipe.instructions),
         processing_class=load_tokenizer(start),
         peft_config=lora_config(recipe.sft.lora),
-        callbacks=[Progress(tell)],
+        callbacks=[Progress(tell), StepTimer(timing_key(recipe, "sft"))],
     )
     quiet(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))

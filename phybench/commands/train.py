@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,3 +57,61 @@ def grpo(
         return
     folder = train_grpo(chosen, note)
     typer.echo(str(folder))
+
+
+@app.command()
+def ablate(
+    recipe: Name,
+    changes: Changes = None,
+    variants: Annotated[
+        str, typer.Option(help="Comma-separated; `dynamic` must be among them. Default: all.")
+    ] = "",
+    training_seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
+    prompts: Annotated[
+        str,
+        typer.Option(
+            "-p", "--prompts", help="Test set (default: the recipe's first `data.decontaminate`)."
+        ),
+    ] = "",
+    limit: Annotated[int | None, typer.Option(help="Only the first test prompts.")] = None,
+    seeds: Annotated[int, typer.Option(help="Clips per test prompt.")] = 2,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it will cost (JSON).")
+    ] = False,
+) -> None:
+    """What the curriculum is worth: variants of a recipe, each trained several times and evaluated.
+
+    The curriculum against SA alone, PC alone, half and half, no stage 1, and stage 1 alone, from
+    one start. A second start of the same command continues.
+    """
+    import sys
+
+    from phybench.cache import Cache, default_folder
+    from phybench.run import RUNS
+    from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
+    from phybench.training.ablation_forecast import forecast_ablation
+    from phybench.training.ablation_report import conclusions, write_report
+    from phybench.training.grpo import open_reward
+
+    ablation = plan_ablation(
+        recipe,
+        changes or [],
+        output or RUNS / f"ablation-{Path(recipe).stem}",
+        variants=[name.strip() for name in variants.split(",")] if variants else tuple(VARIANTS),
+        training_seeds=training_seeds,
+        prompts=prompts,
+        limit=limit,
+        seeds=seeds,
+    )
+    parts = open_reward(ablation.recipe, note)
+    with Cache(default_folder()) as cache:
+        cost = forecast_ablation(ablation, parts, cache)
+    note(cost.to_text())
+    if dry_run:
+        emit_json(cost.to_json())
+        return
+    compared = write_report(ablation, run_ablation(ablation, note), sys.argv)
+    for line in conclusions(compared):
+        typer.echo(line)
+    typer.echo(str(ablation.folder / "ablation.md"))

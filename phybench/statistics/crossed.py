@@ -24,6 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from phybench.statistics.interval import Interval, student_quantile, undefined
 from phybench.statistics.paired import RESAMPLES, PairedDifference, paired_difference
 
+ONE_TRAINING = "one training"
+"""The method of an interval that is undefined because trainings cannot differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class CrossedDifference:
@@ -110,7 +113,7 @@ def _both(
     over_prompts: PairedDifference, spread: float, trainings: int, level: float
 ) -> tuple[Interval, float]:
     if trainings < 2:
-        return undefined(level, "one training"), math.nan
+        return undefined(level, ONE_TRAINING), math.nan
     if math.isnan(spread) or over_prompts.prompts < 2:
         return undefined(level, "too few pairs"), math.nan
     of_prompts, of_trainings = over_prompts.standard_error**2, spread**2 / trainings

@@ -10,6 +10,7 @@ from phybench.contracts import Refinement
 from phybench.errors import ConfigError
 from phybench.refiners.phyprompt import PhyPrompt, read_card
 from phybench.training.recipe import load_recipe
+from phybench.training.setup import claim
 from phybench.training.sft import check_lengths, sft_dataset, train_sft
 
 
@@ -95,6 +96,21 @@ def test_another_recipe_does_not_continue_in_the_same_folder(tiny):
     other = load_recipe("phyprompt-mini", [*tiny.base, f"output='{tiny.folder}'", "seed=7"])
     with pytest.raises(ConfigError, match="of another one"):
         train_sft(other, print)
+
+
+def test_a_key_that_is_newer_than_a_training_does_not_keep_it_from_continuing(tmp_path):
+    recipe = load_recipe("phyprompt-mini", [f"output='{tmp_path}'"])
+    note = claim(recipe.final, "grpo", recipe) / "recipe.json"
+    stored = json.loads(note.read_text())
+    del stored["recipe"]["grpo"]["begin"]
+    note.write_text(json.dumps(stored))
+    claim(recipe.final, "grpo", recipe)
+    other = load_recipe("phyprompt-mini", [f"output='{tmp_path}'", "grpo.begin=base"])
+    with pytest.raises(ConfigError, match="of another one"):
+        claim(recipe.final, "grpo", other)
+    note.write_text(json.dumps({"recipe": {"unknown": 1}}))
+    with pytest.raises(ConfigError, match="of another one"):
+        claim(recipe.final, "grpo", recipe)
 
 
 def test_a_new_model_first_learns_to_copy_and_that_once(tiny, tmp_path, monkeypatch):
