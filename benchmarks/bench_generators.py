@@ -201,7 +201,7 @@ def lavie_clip(args: argparse.Namespace) -> Callable[[int], Any]:
     )
     networks = lavie.LaVieNetworks(unet, layout, vae.eval(), text.eval())
     dtype = getattr(torch, args.port_dtype)
-    lavie.place(networks, args.device, dtype)
+    lavie.move(networks, args.device, dtype)
     ids = torch.zeros(2, 77, dtype=torch.long, device=args.device)
 
     def clip(seed: int) -> Any:

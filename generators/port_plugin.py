@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from phybench.contracts import ClipRequest, Failure, Frames
+from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.checkpoint_files import MissingFile
 from phybench.generators.clip_text import CONTEXT
+from phybench.generators.device import accelerator, resolve_device
 from phybench.generators.model_card import Precision
 from phybench.generators.video_settings import (
     Video,
@@ -40,16 +42,16 @@ def require_video_extra(name: str) -> None:
             raise MissingExtraError(f"generator `{name}`", module, "video")
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that compute the pixels."""
-    return {module: version(module) for module in _MODULES}
+def place(device: str, dtype: Dtype, card: Precision) -> Placement:
+    """The device that is asked for; the published precision, or float32 on a CPU, unless given.
 
-
-def precision(dtype: Dtype, card: Precision, device: str) -> Precision:
-    """The published precision, or float32 on a CPU, unless one is asked for."""
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    found = resolve_device(device)
     if dtype != "card":
-        return dtype
-    return "float32" if device == "cpu" else card
+        return Placement(device=found, dtype=dtype)
+    return Placement(device=found, dtype="float32" if found == "cpu" else card)
 
 
 def check_playback(name: str, native: Video, video: Video) -> None:
@@ -65,64 +67,129 @@ def check_playback(name: str, native: Video, video: Video) -> None:
             raise ConfigError(f"Expected `{side}` of `{name}` to be even, but got {value}.")
 
 
-def check_plan(
-    name: str,
-    plan: Plan,
-    native: Video,
-    policy: OverBudget,
-    count_tokens: Callable[[Sequence[str]], Sequence[int]],
-) -> list[str]:
-    """Video settings and known texts of a plan that would fail."""
-    try:
-        check_playback(name, native, resolve_video(plan.settings, native))
-    except ConfigError as error:
-        return [str(error)]
-    if policy == "truncate":
-        return []
-    texts = sorted({request.text for request in plan.known_requests()})
-    return over_budget_texts(name, count_tokens(texts), CONTEXT)
+class PortedModel(Protocol):
+    """A port's networks, loaded on first use."""
+
+    def ids(self, text: str) -> list[int]:
+        """Start mark, tokens and end mark of a text, neither cut nor padded."""
+        ...
+
+    def size_multiple(self) -> int:
+        """Width and height must be multiples of this many pixels."""
+        ...
+
+    def make(self, request: ClipRequest, video: Video) -> Frames | Failure:
+        """Make one clip whose settings were checked."""
+        ...
 
 
-def generate_each(
-    name: str,
-    requests: Sequence[ClipRequest],
-    tokens: Sequence[int],
-    policy: OverBudget,
-    native: Video,
-    multiple: int,
-    make: Callable[[ClipRequest, Video], Frames | Failure],
-) -> list[Frames | Failure]:
-    """Make clips one by one, so that none depends on its neighbours.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where and how precisely a port computes.
 
     Args:
-        name: Name of the generator.
-        requests: What to make.
-        tokens: CLIP tokens of each text.
-        policy: What to do with texts above CLIP's context.
-        native: Video settings where a request has no wish.
-        multiple: Width and height must be multiples of this.
-        make: Makes one clip.
-
-    Returns:
-        A clip, or a failure that says which wish cannot be met, per request.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        dtype: Precision of all networks.
     """
 
-    def one(request: ClipRequest, count: int) -> Frames | Failure:
-        if policy == "error" and count > CONTEXT:
-            return over_budget_failure(name, count, CONTEXT)
-        video = resolve_video(request.settings, native)
+    device: str
+    dtype: Precision
+
+
+class PortedGenerator:
+    """A port as generator. Clips are made one by one, so that none depends on its neighbours.
+
+    Args:
+        model: The networks.
+        info: What the generator says of itself.
+        native: Video settings where a request has no wish.
+        over_budget: What to do with texts above CLIP's context.
+    """
+
+    def __init__(
+        self, model: PortedModel, info: PluginInfo, native: Video, over_budget: OverBudget
+    ) -> None:
+        self.model, self.info = model, info
+        self._native, self._over_budget = native, over_budget
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """CLIP tokens of each text, start and end mark included."""
+        return [len(self.model.ids(text)) for text in texts]
+
+    def check(self, plan: Plan) -> list[str]:
+        """Video settings and known texts of a plan that would fail."""
+        name = self.info.name
         try:
-            check_playback(name, native, video)
+            check_playback(name, self._native, resolve_video(plan.settings, self._native))
+        except ConfigError as error:
+            return [str(error)]
+        if self._over_budget == "truncate":
+            return []
+        texts = sorted({request.text for request in plan.known_requests()})
+        return over_budget_texts(name, self.count_tokens(texts), CONTEXT)
+
+    def generate(self, requests: Sequence[ClipRequest]) -> list[Frames | Failure]:
+        """Make one clip per request; a request that cannot be met gives a failure."""
+        return [self._clip(request) for request in requests]
+
+    def _clip(self, request: ClipRequest) -> Frames | Failure:
+        name, tokens = self.info.name, len(self.model.ids(request.text))
+        if self._over_budget == "error" and tokens > CONTEXT:
+            return over_budget_failure(name, tokens, CONTEXT)
+        video = resolve_video(request.settings, self._native)
+        multiple = self.model.size_multiple()
+        try:
+            check_playback(name, self._native, video)
             check_size(name, video, multiple)
         except ConfigError as error:
             return Failure("settings", str(error))
-        result = make(request, video)
-        if isinstance(result, Failure):
-            return result
-        meta: dict[str, Any] = {"prompt_tokens": count, "truncated": count > CONTEXT}
-        return Frames(result.frames, result.fps, {**result.meta, **meta})
+        made = self.model.make(request, video)
+        if isinstance(made, Failure):
+            return made
+        meta: dict[str, Any] = {"prompt_tokens": tokens, "truncated": tokens > CONTEXT}
+        return Frames(made.frames, made.fps, {**made.meta, **meta})
 
-    return [one(request, count) for request, count in zip(requests, tokens, strict=True)]
+
+def describe(
+    name: str,
+    *,
+    revision: str,
+    licence: str,
+    native: Video,
+    placement: Placement,
+    over_budget: OverBudget,
+    gpu_gib: float,
+    fingerprint: Mapping[str, Any],
+) -> PluginInfo:
+    """A port's description.
+
+    Args:
+        name: Name of the generator.
+        revision: Which of the published checkpoints.
+        licence: Its licence.
+        native: Video settings where a request has no wish.
+        placement: Where it computes.
+        over_budget: What to do with texts above CLIP's context.
+        gpu_gib: Memory on a GPU.
+        fingerprint: What decides about pixels besides the above.
+    """
+    return PluginInfo(
+        name=name,
+        revision=revision,
+        licence=licence,
+        fingerprint={
+            **fingerprint,
+            "native": [native.frames, native.fps, native.width, native.height],
+            "dtype": placement.dtype,
+            "device": accelerator(placement.device),
+            "over_budget": over_budget,
+            "versions": {module: version(module) for module in _MODULES},
+        },
+        video=native.settings(),
+        prompt_budget=CONTEXT,
+        extra="video",
+        gpu_gib=0.0 if placement.device == "cpu" else gpu_gib,
+    )
 
 
 def check_size(name: str, video: Video, multiple: int) -> None:

@@ -208,7 +208,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     return unet, layout
 
 
-def place(networks: LaVieNetworks, device: str, dtype: torch.dtype) -> None:
+def move(networks: LaVieNetworks, device: str, dtype: torch.dtype) -> None:
     """Move the networks; the rotation's frequencies stay in float32, where they are exact."""
     from phybench.generators.lavie.temporal import RotaryEmbedding
 

@@ -19,8 +19,8 @@ from random_weights import random_tensors
 from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.clip_text import fit
-from phybench.generators.lavie import model as lavie
-from phybench.generators.lavie.plugin import LaVie
+from phybench.generators.lavie import model as model_of
+from phybench.generators.lavie.plugin import lavie
 from phybench.generators.lavie.temporal import (
     ClipGroupNorm,
     ClipLayout,
@@ -89,9 +89,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(checkpoint: Path, **options: Any) -> LaVie:
+def make(checkpoint: Path, **options: Any) -> Any:
     small = {"frames": 3, "width": 16, "height": 8, "steps": 2, "device": "cpu"}
-    return LaVie(**{"model": str(checkpoint), **small, **options})
+    return lavie(**{"model": str(checkpoint), **small, **options})
 
 
 # --- the original's outputs ----------------------------------------------------------------------
@@ -102,7 +102,7 @@ def original() -> tuple[Any, dict[str, Any], dict[str, Any]]:
     from safetensors.torch import load_file
 
     folder = PARITY / "checkpoint"
-    networks = lavie.load_networks(folder / "lavie_base.pt", folder / "stable-diffusion-v1-4")
+    networks = model_of.load_networks(folder / "lavie_base.pt", folder / "stable-diffusion-v1-4")
     expected = load_file(PARITY / "expected.safetensors")
     return networks, expected, json.loads((PARITY / "expected.json").read_text())
 
@@ -141,7 +141,7 @@ def test_temporal_attention_agrees_with_the_original(original: Any) -> None:
 def test_clip_agrees_with_the_original(original: Any, sampler: Any) -> None:
     networks, expected, facts = original
     told = facts[sampler]
-    scheduler = lavie.make_scheduler(sampler, told["steps"])
+    scheduler = model_of.make_scheduler(sampler, told["steps"])
     assert scheduler.timesteps.tolist() == told["timesteps"]
     shape = expected[f"{sampler}_x_T"].shape
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_clip_agrees_with_the_original(original: Any, sampler: Any) -> None:
             torch.Generator().manual_seed(told["generator_seed"]),
         )
     close(out, expected[f"{sampler}_latents_final"], 5e-3)
-    plugin = LaVie(
+    plugin = lavie(
         model=str(PARITY / "checkpoint"),
         frames=told["frames"],
         width=told["width"],
@@ -172,18 +172,18 @@ def test_clip_agrees_with_the_original(original: Any, sampler: Any) -> None:
 @needs_parity
 def test_tokens_and_schedules_agree_with_the_original(original: Any) -> None:
     _, expected, facts = original
-    plugin = LaVie(model=str(PARITY / "checkpoint"), device="cpu")
+    plugin = lavie(model=str(PARITY / "checkpoint"), device="cpu")
     for text, row in zip((facts["prompt"], ""), expected["text_ids"].tolist(), strict=True):
-        ids = plugin._ids(text)
+        ids = plugin.model.ids(text)
         assert fit(ids, ids[-1]) == row
-    assert lavie.make_scheduler("ddpm", 50).timesteps.tolist() == facts["ddpm50_timesteps"]
-    ddim = lavie.make_scheduler("ddim", 50)
+    assert model_of.make_scheduler("ddpm", 50).timesteps.tolist() == facts["ddpm50_timesteps"]
+    ddim = model_of.make_scheduler("ddim", 50)
     assert ddim.timesteps.tolist() == facts["ddim50_timesteps"]
     assert float(ddim.final_alpha_cumprod) == pytest.approx(facts["ddim_final_alpha_cumprod"])
-    kept = lavie.make_scheduler("ddpm", 50).alphas_cumprod
+    kept = model_of.make_scheduler("ddpm", 50).alphas_cumprod
     for step, value in facts["ddpm_alphas_cumprod"].items():
         assert float(kept[int(step)]) == pytest.approx(value, rel=1e-5)
-    euler = lavie.make_scheduler("eulerdiscrete", 50)
+    euler = model_of.make_scheduler("eulerdiscrete", 50)
     assert euler.timesteps[:3].tolist() == pytest.approx(facts["euler50_timesteps_head"])
     assert euler.sigmas[:3].tolist() == pytest.approx(facts["euler50_sigmas_head"])
 
@@ -193,10 +193,10 @@ def test_tokens_and_schedules_agree_with_the_original(original: Any) -> None:
 
 def test_schedule_golden_numbers() -> None:
     """Linear betas 1e-4…0.02: ac[0] = 0.9999; 50 steps of stride 20, from 0 (ddpm) or 1 (ddim)."""
-    ddpm = lavie.make_scheduler("ddpm", 50)
+    ddpm = model_of.make_scheduler("ddpm", 50)
     assert ddpm.timesteps.tolist() == list(range(980, -1, -20))
     assert float(ddpm.alphas_cumprod[0]) == pytest.approx(0.9999)
-    assert lavie.make_scheduler("ddim", 50).timesteps.tolist() == list(range(981, 0, -20))
+    assert model_of.make_scheduler("ddim", 50).timesteps.tolist() == list(range(981, 0, -20))
 
 
 def test_buckets_are_exact_near_and_logarithmic_far() -> None:
@@ -245,7 +245,7 @@ def test_real_size_loads_completely_on_the_meta_device() -> None:
         tensors = {n: torch.empty(s) for n, s in names.lavie_unet(channels, 2, 8, 768)}
     assert len(tensors) == 830
     real = {**config(channels, 8, 2, 768), "norm_num_groups": 32, "sample_size": 64}
-    unet, _ = lavie.load_unet(tensors, real)
+    unet, _ = model_of.load_unet(tensors, real)
     filled = sum(parameter.numel() for parameter in unet.parameters())
     assert filled == sum(tensor.numel() for tensor in tensors.values())
 
@@ -257,10 +257,10 @@ def test_checkpoints_of_other_sizes_run_clip_by_clip(
     channels: tuple[int, ...], layers: int, heads: int
 ) -> None:
     """Clips in one batch do not see each other, while frames of one clip do."""
-    unet, layout = lavie.load_unet(
+    unet, layout = model_of.load_unet(
         random_unet(channels, layers, heads), config(channels, heads, layers, 8)
     )
-    networks = lavie.LaVieNetworks(unet, layout, None, None)
+    networks = model_of.LaVieNetworks(unet, layout, None, None)
     side = 2 ** len(channels)
     latents, text = torch.randn(2, 4, 3, side, side), torch.randn(2, 77, 8)
     with torch.no_grad():
@@ -312,7 +312,7 @@ def test_averaged_weights_are_preferred(checkpoint: Path, tmp_path: Path) -> Non
 def test_half_precision_keeps_the_rotation_exact(checkpoint: Path) -> None:
     plugin = make(checkpoint, dtype="bfloat16")
     assert isinstance(plugin.generate([ClipRequest("a ball", 1)])[0], Frames)
-    rotary = plugin._load().unet.get_submodule(f"{BLOCK}.attn_temp.rotary_emb")
+    rotary = plugin.model.networks().unet.get_submodule(f"{BLOCK}.attn_temp.rotary_emb")
     assert rotary.freqs.dtype == torch.float32
     assert torch.equal(rotary.freqs, FREQUENCIES)
 
@@ -369,7 +369,7 @@ def test_checkpoints_that_do_not_fit_are_refused(fault: str) -> None:
     else:
         state["conv_out.bias"] = torch.zeros(5)
     with pytest.raises(ConfigError, match="does not fit the UNet"):
-        lavie.load_unet(state, config((64, 64), 2, 1, 8))
+        model_of.load_unet(state, config((64, 64), 2, 1, 8))
 
 
 def test_missing_files_are_named(
@@ -377,12 +377,12 @@ def test_missing_files_are_named(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConfigError, match=r"lavie_base\.pt  3\.64 GB"):
-        LaVie()
+        lavie()
     shutil.copy(checkpoint / "lavie_base.pt", tmp_path)
     with pytest.raises(ConfigError, match=r"CompVis/stable-diffusion-v1-4"):
-        LaVie(model=str(tmp_path))
+        lavie(model=str(tmp_path))
     folder = tmp_path / "half"
     shutil.copytree(checkpoint, folder)
     shutil.rmtree(folder / "stable-diffusion-v1-4" / "text_encoder")
     with pytest.raises(ConfigError, match=r"text_encoder/config\.json"):
-        LaVie(model=str(folder))
+        lavie(model=str(folder))

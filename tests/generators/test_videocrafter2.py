@@ -21,7 +21,7 @@ from phybench.errors import ConfigError
 from phybench.generators.clip_text import clean, fit
 from phybench.generators.videocrafter2 import model as vc2
 from phybench.generators.videocrafter2.key_map import TEXT, UNET, VAE
-from phybench.generators.videocrafter2.plugin import VideoCrafter2
+from phybench.generators.videocrafter2.plugin import videocrafter2
 from phybench.generators.videocrafter2.sampler import (
     ddim_schedule,
     noise_schedule,
@@ -65,9 +65,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(checkpoint: Path, **options: Any) -> VideoCrafter2:
+def make(checkpoint: Path, **options: Any) -> Any:
     small = {"frames": 3, "width": 16, "height": 8, "steps": 2, "device": "cpu"}
-    return VideoCrafter2(
+    return videocrafter2(
         **{"model": str(checkpoint), "tokenizer": str(checkpoint / "tokenizer"), **small, **options}
     )
 
@@ -136,7 +136,7 @@ def test_generator_makes_the_original_video(original: Any, tmp_path: Path) -> No
     told = facts["ddim_a"]
     checkpoint = tmp_path / "tokenizer"
     tiny_pipelines.save_clip_tokenizer(checkpoint)
-    plugin = VideoCrafter2(
+    plugin = videocrafter2(
         model=str(PARITY / "checkpoint"),
         tokenizer=str(checkpoint),
         frames=4,
@@ -149,7 +149,7 @@ def test_generator_makes_the_original_video(original: Any, tmp_path: Path) -> No
     )
     rows = expected["text_ids"].tolist()
     # The material gives token ids, not texts: they stand in for the tokenizer's answer.
-    plugin._ids = lambda text: rows[0] if text else rows[1]  # type: ignore[method-assign]
+    plugin.model.ids = lambda text: rows[0] if text else rows[1]  # type: ignore[method-assign]
     seed = told["torch_manual_seed"]
     clip = plugin.generate([ClipRequest("prompt", seed)])[0]
     assert isinstance(clip, Frames)
@@ -290,7 +290,7 @@ def test_cleaning_is_openclips() -> None:
 def test_exclamation_marks_are_text_not_padding(checkpoint: Path) -> None:
     plugin = make(checkpoint)
     bang = tiny_pipelines.clip_tokenizer().get_vocab()["!</w>"]
-    ids = plugin._ids("a !")
+    ids = plugin.model.ids("a !")
     assert ids[-2] == bang
     assert plugin.count_tokens(["a !", ""]) == [4, 2]
 
@@ -406,8 +406,8 @@ def test_missing_files_are_named_with_their_size(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConfigError) as caught:
-        VideoCrafter2()
+        videocrafter2()
     assert "model.ckpt  7.40 GB" in str(caught.value)
     assert "hf download VideoCrafter/VideoCrafter2 --include 'model.ckpt'" in str(caught.value)
     with pytest.raises(ConfigError, match="does not exist"):
-        VideoCrafter2(model=str(tmp_path / "none.ckpt"))
+        videocrafter2(model=str(tmp_path / "none.ckpt"))
