@@ -103,11 +103,14 @@ class Labels:
 
     def _score(self, request: JudgeRequest) -> Score:
         clip = request.clip
+        # Under a common view the labels are still those of the native clip.
+        view = clip.meta.get("view")
+        native = str(view.get("native_sha256", "")) if isinstance(view, Mapping) else ""
         found = {
             measure: next(
                 (
                     value
-                    for key in (clip.sha256, clip.source)
+                    for key in (clip.sha256, native, clip.source)
                     if key and (value := self._label(measure, key)) is not None
                 ),
                 None,

@@ -16,6 +16,7 @@ from phybench.contracts import (
     Score,
     VideoSettings,
 )
+from phybench.shortening import Shortening
 
 Value = Refinement | Clip | Score | Failure
 _TYPES = {cls.__name__: cls for cls in (Refinement, Clip, Score, Failure)}
@@ -57,13 +58,24 @@ def _cell(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def request_to_json(request: str | ClipRequest | JudgeRequest, seed: int = 0) -> dict[str, Any]:
+def request_to_json(
+    request: str | Shortening | ClipRequest | Clip | JudgeRequest, seed: int = 0
+) -> dict[str, Any]:
     """A unit of work as a JSON object; a refiner's is its prompt and seed."""
     if isinstance(request, str):
         return {"prompt": request, "seed": seed}
+    if isinstance(request, Shortening):
+        return {"shortening": plain(request), "seed": seed}
+    if isinstance(request, Clip):
+        return to_json(request)
     if isinstance(request, ClipRequest):
         return {**plain(request), "settings": plain(request.settings)}
     return {**plain(request), "clip": to_json(request.clip)}
+
+
+def refiner_request_from_json(data: Mapping[str, Any]) -> str | Shortening:
+    """Read a refiner's unit of work: a prompt, or a text that it shall shorten."""
+    return Shortening(**data["shortening"]) if "shortening" in data else str(data["prompt"])
 
 
 def clip_request_from_json(data: Mapping[str, Any]) -> ClipRequest:
@@ -73,7 +85,12 @@ def clip_request_from_json(data: Mapping[str, Any]) -> ClipRequest:
 
 def judge_request_from_json(data: Mapping[str, Any]) -> JudgeRequest:
     """Read a judge's unit of work."""
-    clip = from_json(data["clip"])
+    return JudgeRequest(clip_from_json(data["clip"]), data["prompt"], tuple(data["rules"]))
+
+
+def clip_from_json(data: Mapping[str, Any]) -> Clip:
+    """Read a view's unit of work."""
+    clip = from_json(data)
     if not isinstance(clip, Clip):
         raise TypeError(f"Expected a clip, but got {type(clip).__name__}.")
-    return JudgeRequest(clip, data["prompt"], tuple(data["rules"]))
+    return clip

@@ -11,6 +11,7 @@ from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError
 from phybench.registry import unknown
 from phybench.spec import PluginSpec, make_spec, parse_spec
+from phybench.view import View, make_view, parse_view
 
 MAX_SEEDS = 1000
 
@@ -29,6 +30,9 @@ class RunConfig:
         seeds: Clips per prompt and arm, in 1..1000.
         seed: The run's seed.
         settings: Wishes for every clip.
+        view: How every clip is shown to the judges, or ``None`` to show it as it is.
+        retry_over_budget: Whether a text above the generator's prompt budget goes back to its
+            refiner, once, with the budget.
     """
 
     refiners: tuple[PluginSpec, ...]
@@ -39,6 +43,8 @@ class RunConfig:
     seeds: int = 1
     seed: int = 0
     settings: VideoSettings = field(default_factory=VideoSettings)
+    view: View | None = None
+    retry_over_budget: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.seeds <= MAX_SEEDS:
@@ -84,8 +90,10 @@ def _value(key: str, value: Any, path: Path) -> Any:
         return specs(value if isinstance(value, list) else [value])
     if key == "settings":
         return _settings(value, path)
-    wanted: type = str if key == "prompts" else int
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if key == "view":
+        return make_view(value) if isinstance(value, Mapping) else parse_view(str(value))
+    wanted: type = {"prompts": str, "retry_over_budget": bool}.get(key, int)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise ConfigError(
             f"Expected `{key}` in {str(path)!r} to be {wanted.__name__}, but got {value!r}."
         )

@@ -7,12 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.cache import Cache
+from phybench.codec import Value
 from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
-from phybench.plan import Item, Plan, clip_key, fingerprint, over_budget, refinement_key, score_key
-from phybench.registry import Kind
-
-_BYTES_PER_PIXEL = 0.1
-"""Size of our H.264 files per decoded pixel; measured on tabletop clips it is below 0.05."""
+from phybench.disk import clip_bytes
+from phybench.plan import (
+    Item,
+    Plan,
+    clip_key,
+    fingerprint,
+    instrument,
+    over_budget,
+    refinement_key,
+    score_key,
+)
+from phybench.registry import Kind, Opened
+from phybench.shortening import shortening_key
+from phybench.viewing import open_viewer, shown_to_judges, view_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +95,33 @@ class _Tally:
 
 def estimate(plan: Plan, cache: Cache) -> Estimate:
     """Look every unit of a plan up in the cache, without doing any."""
+    stages = _opened(plan)
     tallies: dict[tuple[Kind, int], _Tally] = {
         (kind, number): _Tally({})
-        for kind, opened in plan.by_kind().items()
+        for kind, opened in stages.items()
         for number in range(len(opened))
     }
     for item in plan.items():
         _tally_item(plan, cache, item, tallies)
-    stages = tuple(
-        _stage(plan, cache, kind, number, tally) for (kind, number), tally in tallies.items()
+    found = tuple(
+        _stage(plan, cache, stages[kind][number], tally)
+        for (kind, number), tally in tallies.items()
     )
-    return Estimate(plan.size, stages, _disk(plan, stages), over_budget(plan))
+    return Estimate(plan.size, found, _disk(plan, found), over_budget(plan))
+
+
+def _opened(plan: Plan) -> dict[Kind, tuple[Opened, ...]]:
+    """What does the work, by stage."""
+    by_kind = plan.by_kind()
+    if plan.view is None:
+        return by_kind
+    view = (open_viewer(plan.view),)
+    return {
+        "refiner": by_kind["refiner"],
+        "generator": by_kind["generator"],
+        "view": view,
+        "judge": by_kind["judge"],
+    }
 
 
 def _tally_item(
@@ -103,7 +129,6 @@ def _tally_item(
 ) -> None:
     refined = _refinement(plan, cache, item, tallies["refiner", item.refiner])
     generator = tallies["generator", item.generator]
-    judges = [tallies["judge", number] for number in range(len(plan.judges))]
     clip = None
     if refined is None:
         generator.unknown += 1
@@ -112,15 +137,33 @@ def _tally_item(
         key = clip_key(fingerprint(plan.generators[item.generator]), request)
         clip = cache.get(key)
         generator.add(key, cached=clip is not None)
-    for opened, tally in zip(plan.judges, judges, strict=True):
-        if isinstance(clip, Clip):
-            request_key = score_key(fingerprint(opened), JudgeRequest(clip, item.prompt.text))
+    seen = clip if plan.view is None else _seen(plan, cache, clip, tallies["view", 0])
+    for number, opened in enumerate(plan.judges):
+        tally = tallies["judge", number]
+        if isinstance(seen, Clip):
+            request_key = score_key(
+                instrument(opened, plan.view), JudgeRequest(seen, item.prompt.text)
+            )
             tally.add(request_key, cached=cache.get(request_key) is not None)
         else:
             tally.unknown += 1
 
 
+def _seen(plan: Plan, cache: Cache, clip: Value | None, tally: _Tally) -> Clip | None:
+    """The clip as judges see it, if that is known already."""
+    if not isinstance(clip, Clip) or plan.view is None:
+        tally.unknown += 1
+        return None
+    if clip.path is None:
+        return clip
+    key = view_key(fingerprint(open_viewer(plan.view)), clip)
+    viewed = cache.get(key)
+    tally.add(key, cached=viewed is not None)
+    return shown_to_judges(clip, viewed, plan.view) if isinstance(viewed, Clip) else None
+
+
 def _refinement(plan: Plan, cache: Cache, item: Item, tally: _Tally) -> Refinement | None:
+    """The text that the generator will get, if that is known already."""
     opened = plan.refiners[item.refiner]
     text = item.prompt.text
     key = refinement_key(fingerprint(opened), opened.info, text, item.seed)
@@ -129,37 +172,39 @@ def _refinement(plan: Plan, cache: Cache, item: Item, tally: _Tally) -> Refineme
     if found is None and opened.info.free:
         made = opened.plugin.refine([text], [item.seed])[0]
         found = None if isinstance(made, Failure) else made
-    return found if isinstance(found, Refinement) else None
+    if not isinstance(found, Refinement):
+        return None
+    asked = plan.sent_back(item, found)
+    if asked is None:
+        return found
+    key = shortening_key(fingerprint(opened), opened.info, asked, item.seed)
+    again = cache.get(key)
+    tally.add(key, cached=again is not None)
+    return again if isinstance(again, Refinement) else None
 
 
-def _stage(plan: Plan, cache: Cache, kind: Kind, number: int, tally: _Tally) -> StageEstimate:
-    opened = plan.by_kind()[kind][number]
+def _stage(plan: Plan, cache: Cache, opened: Opened, tally: _Tally) -> StageEstimate:
     cached = sum(tally.known.values())
     todo = len(tally.known) - cached + tally.unknown
-    mean = cache.mean_seconds(fingerprint(opened))
-    seconds = None if mean is None else mean * todo
+    digest = instrument(opened, plan.view) if opened.kind == "judge" else fingerprint(opened)
+    mean = cache.mean_seconds(digest)
     return StageEstimate(
-        kind,
+        opened.kind,
         opened.info.name,
         len(tally.known),
         cached,
         tally.unknown,
-        seconds,
+        None if mean is None else mean * todo,
         opened.info.gpu_gib,
     )
 
 
 def _disk(plan: Plan, stages: tuple[StageEstimate, ...]) -> int:
-    total = 0.0
-    natives = {opened.info.name: opened.info.video for opened in plan.generators}
-    for stage in stages:
-        native = natives.get(stage.name) if stage.kind == "generator" else None
-        if native is None:
-            continue
-        frames, width, height = (
-            getattr(plan.settings, name) or getattr(native, name) or 0
-            for name in ("frames", "width", "height")
+    sizes = {opened.info.name: clip_bytes(plan, opened.info) for opened in plan.generators}
+    return round(
+        sum(
+            (stage.units - stage.cached + stage.unknown) * sizes[stage.name]
+            for stage in stages
+            if stage.kind == "generator"
         )
-        clips = stage.units - stage.cached + stage.unknown
-        total += clips * frames * width * height * _BYTES_PER_PIXEL
-    return round(total)
+    )

@@ -30,6 +30,7 @@ class JudgedItem:
         clip: The clip's fields; ``None`` if there is none.
         error: Stage, kind and message if the item failed before judging.
         scores: Score rows by judge; ``status`` is ``scored``, ``unscored`` or ``failed``.
+        view: The fields of the clip as judges saw it, if the run has a common view.
     """
 
     index: int
@@ -43,6 +44,7 @@ class JudgedItem:
     clip: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    view: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> ItemKey:
@@ -80,15 +82,17 @@ def _item(row: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> Ju
         row.get("clip"),
         row.get("error"),
         scores,
+        row.get("view"),
     )
 
 
 def clip_of(item: JudgedItem) -> Clip | None:
     """The item's clip as judges receive it."""
-    if item.clip is None:
+    fields = item.view or item.clip
+    if fields is None:
         return None
-    path = item.clip["path"]
-    return Clip(**{**item.clip, "path": Path(path) if path else None})
+    path = fields["path"]
+    return Clip(**{**fields, "path": Path(path) if path else None})
 
 
 def broken_laws(score: Mapping[str, Any]) -> list[str]:

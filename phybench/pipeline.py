@@ -1,17 +1,15 @@
-"""refine → generate → judge, streamed: an item moves on as soon as it can.
+"""refine → generate → view → judge, streamed: an item moves on as soon as it can.
 
-Each plugin has a lane with a queue. Results that the cache knows never reach a lane; equal units in
-flight are done once. At most a window of items is under way, which bounds every queue and the
-memory, and makes fast stages wait for slow ones.
+At most a window of items is under way, which bounds every queue and the memory, and makes fast
+stages wait for slow ones. How a single unit is done is the business of :mod:`phybench.lanes`.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from phybench.cache import Cache
@@ -24,17 +22,26 @@ from phybench.contracts import (
     Refinement,
     Score,
 )
-from phybench.executors.base import Done, Executor
-from phybench.plan import Item, Plan, clip_key, fingerprint, refinement_key, score_key
+from phybench.executors.base import Executor
+from phybench.lanes import Lane, Lanes, Then
+from phybench.plan import (
+    Item,
+    Plan,
+    clip_key,
+    fingerprint,
+    instrument,
+    refinement_key,
+    score_key,
+)
 from phybench.records import ITEMS, SCORES, RunWriter
 from phybench.registry import Kind, Opened
+from phybench.shortening import Shortening, shortening_key
+from phybench.viewing import open_viewer, shown_to_judges, view_key
 from phybench.work import Request
 
 _WINDOW = 512
 """Items under way at most; enough to fill every batch of every lane, little enough for memory."""
 _SYNC_EVERY_S = 1.0
-
-Then = Callable[[Value], None]
 
 
 @dataclass(slots=True)
@@ -55,29 +62,6 @@ class StageCount:
 
 
 Progress = Callable[[Mapping[Kind, StageCount]], None]
-
-
-@dataclass(slots=True)
-class _Lane:
-    opened: Opened
-    number: int
-    fingerprint: str
-    queue: deque[Request] = field(default_factory=deque)
-    waiting: dict[str, list[Then]] = field(default_factory=dict)
-    alone: set[str] = field(default_factory=set)
-
-    def batch(self) -> list[Request]:
-        """The next batch; a unit whose worker died before goes alone."""
-        if self.queue[0][0] in self.alone:
-            return [self.queue.popleft()]
-        taken: list[Request] = []
-        while (
-            self.queue
-            and len(taken) < self.opened.info.max_batch
-            and self.queue[0][0] not in self.alone
-        ):
-            taken.append(self.queue.popleft())
-        return taken
 
 
 class Pipeline:
@@ -102,27 +86,25 @@ class Pipeline:
         progress: Progress,
     ) -> None:
         self._plan = plan
-        self._executor = executor
-        self._cache = cache
         self._writer = writer
         self._progress = progress
         self._todo: Iterator[Item] = (one for one in plan.items() if not finished[one.index])
         left = plan.size - sum(map(bool, finished))
-        judged = left * len(plan.judges)
         self.counts: dict[Kind, StageCount] = {
             "refiner": StageCount(left),
             "generator": StageCount(left),
-            "judge": StageCount(judged),
+            **({"view": StageCount(left)} if plan.view else {}),
+            "judge": StageCount(left * len(plan.judges)),
         }
-        self._lanes: dict[Kind, list[_Lane]] = {
-            kind: [_Lane(one, executor.open(one), fingerprint(one)) for one in opened]
-            for kind, opened in plan.by_kind().items()
-        }
+        self._all = Lanes(executor, cache)
+        self._refiners = self._open(plan.refiners)
+        self._generators = self._open(plan.generators)
+        self._view = self._open([open_viewer(plan.view)])[0] if plan.view else None
+        self._judges = [
+            self._all.open(judge, instrument(judge, plan.view)) for judge in plan.judges
+        ]
         self._synced = time.monotonic()
         self._under_way = 0
-        self._in_flight = 0
-        self._units: dict[str, Value] = {}
-        self._timings: dict[str, tuple[int, float]] = {}
         self._item_rows: list[dict[str, Any]] = []
         self._score_rows: list[dict[str, Any]] = []
 
@@ -134,16 +116,16 @@ class Pipeline:
         """
         while True:
             fed = self._feed()
-            self._dispatch()
-            if self._in_flight:
-                for done in self._executor.wait():
-                    self._settle(done)
-            elif not fed:
+            self._all.dispatch()
+            if not self._all.settle() and not fed:
                 break
             self._commit()
             self._progress(self.counts)
         self._commit()
         self._writer.sync()
+
+    def _open(self, plugins: Sequence[Opened]) -> list[Lane]:
+        return [self._all.open(one, fingerprint(one)) for one in plugins]
 
     def _feed(self) -> int:
         """Start items until the window is full; cached ones finish at once."""
@@ -155,76 +137,12 @@ class Pipeline:
             fed += 1
         return fed
 
-    def _dispatch(self) -> None:
-        """Hand out batches: full ones from the last stage up, then partial ones from the first.
-
-        Partial batches wait for their queue to fill only while an earlier stage can still be
-        given work; with nothing else to do they go as they are.
-        """
-        lanes = self._all_lanes()
-        for lane in reversed(lanes):
-            while len(lane.queue) >= lane.opened.info.max_batch and self._submitted(lane):
-                pass
-        for lane in lanes:
-            while lane.queue and self._submitted(lane):
-                pass
-
-    def _all_lanes(self) -> list[_Lane]:
-        return [lane for group in self._lanes.values() for lane in group]
-
-    def _submitted(self, lane: _Lane) -> bool:
-        if not self._executor.free(lane.number):
-            return False
-        self._executor.submit(lane.number, lane.batch())
-        self._in_flight += 1
-        return True
-
-    def _settle(self, done: Done) -> None:
-        self._in_flight -= 1
-        lane = next(lane for lane in self._all_lanes() if lane.number == done.lane)
-        if done.results is None:
-            self._bury(lane, done.requests)
-            return
-        count, seconds = self._timings.get(lane.fingerprint, (0, 0.0))
-        self._timings[lane.fingerprint] = count + len(done.requests), seconds + done.seconds
-        for (key, _, _), result in zip(done.requests, done.results, strict=True):
-            if not isinstance(result, Failure):
-                self._units[key] = result
-            self._deliver(lane, key, result)
-
-    def _bury(self, lane: _Lane, requests: Sequence[Request]) -> None:
-        """A worker died: its units are tried again one by one, and fail if they kill again."""
-        for request in requests:
-            key = request[0]
-            if key in lane.alone or len(requests) == 1:
-                died = Failure(
-                    "worker-died", "The worker died while it worked on this.", retryable=True
-                )
-                self._deliver(lane, key, died)
-            else:
-                lane.alone.add(key)
-                lane.queue.append(request)
-
-    def _deliver(self, lane: _Lane, key: str, result: Value) -> None:
-        lane.alone.discard(key)
-        for then in lane.waiting.pop(key):
-            then(result)
-
-    def _request(self, lane: _Lane, request: Request, then: Then) -> None:
-        key = request[0]
-        if key in lane.waiting:
-            lane.waiting[key].append(then)
-            return
-        known = self._units.get(key) or self._cache.get(key)
-        if known is not None:
-            self.counts[lane.opened.kind].cached += 1
-            then(known)
-            return
-        lane.waiting[key] = [then]
-        lane.queue.append(request)
+    def _request(self, lane: Lane, request: Request, then: Then) -> None:
+        known = self._all.request(lane, request, then)
+        self.counts[lane.opened.kind].cached += known
 
     def _refine(self, item: Item) -> None:
-        lane = self._lanes["refiner"][item.refiner]
+        lane = self._refiners[item.refiner]
         text = item.prompt.text
         key = refinement_key(lane.fingerprint, lane.opened.info, text, item.seed)
         self._request(lane, (key, text, item.seed), lambda result: self._refined(item, key, result))
@@ -234,10 +152,33 @@ class Pipeline:
         if not isinstance(result, Refinement):
             self._close_item(item, _failed("refine", result))
             return
-        lane = self._lanes["generator"][item.generator]
-        request = ClipRequest(result.text, item.seed, item.k, self._plan.settings)
+        asked = self._plan.sent_back(item, result)
+        if asked is None:
+            self._generate(item, key, result)
+        else:
+            self._send_back(item, key, result, asked)
+
+    def _send_back(self, item: Item, key: str, first: Refinement, asked: Shortening) -> None:
+        lane = self._refiners[item.refiner]
+        again = shortening_key(lane.fingerprint, lane.opened.info, asked, item.seed)
+        record = {"budget": asked.budget, "tokens": asked.tokens, "text": first.text, "key": key}
+
+        def shortened(result: Value) -> None:
+            if isinstance(result, Refinement):
+                cost = first.cost_usd + result.cost_usd
+                meta = {**result.meta, "sent_back": record}
+                self._generate(item, again, replace(result, cost_usd=cost, meta=meta))
+            else:
+                self.counts["refiner"].failed += 1
+                self._close_item(item, {**_failed("refine", result), "sent_back": record})
+
+        self._all.request(lane, (again, asked, item.seed), shortened)
+
+    def _generate(self, item: Item, key: str, refinement: Refinement) -> None:
+        lane = self._generators[item.generator]
+        request = ClipRequest(refinement.text, item.seed, item.k, self._plan.settings)
         clip = clip_key(lane.fingerprint, request)
-        row = {"refinement": {**plain(result), "key": key}}
+        row = {"refinement": {**plain(refinement), "key": key}}
         self._request(lane, (clip, request, 0), lambda made: self._made(item, row, made))
 
     def _made(self, item: Item, row: Mapping[str, Any], result: Value) -> None:
@@ -245,18 +186,43 @@ class Pipeline:
         if not isinstance(result, Clip):
             self._close_item(item, {**row, **_failed("generate", result)})
             return
-        self._item_rows.append({**self._name(item), "status": "ok", **row, "clip": plain(result)})
-        left = [len(self._plan.judges)]
-        for lane in self._lanes["judge"]:
-            self._judge(item, lane, JudgeRequest(result, item.prompt.text), left)
+        row = {**row, "clip": plain(result)}
+        if self._view is None or result.path is None:
+            self._skip_view()
+            self._close_with_clip(item, row, result)
+            return
+        request = (view_key(self._view.fingerprint, result), result, 0)
+        self._request(self._view, request, lambda seen: self._viewed(item, row, result, seen))
 
-    def _judge(self, item: Item, lane: _Lane, request: JudgeRequest, left: list[int]) -> None:
+    def _viewed(self, item: Item, row: Mapping[str, Any], native: Clip, result: Value) -> None:
+        self._count("view", result)
+        if not isinstance(result, Clip) or self._plan.view is None:
+            self._close_item(item, {**row, **_failed("view", result)})
+            return
+        seen = shown_to_judges(native, result, self._plan.view)
+        self._close_with_clip(item, {**row, "view": plain(seen)}, seen)
+
+    def _close_with_clip(self, item: Item, row: Mapping[str, Any], seen: Clip) -> None:
+        """An item is done but for its judgements of the clip as it is seen."""
+        self._item_rows.append({**self._name(item), "status": "ok", **row})
+        left = [len(self._judges)]
+        for lane in self._judges:
+            self._judge(item, lane, JudgeRequest(seen, item.prompt.text), row, left)
+
+    def _judge(
+        self,
+        item: Item,
+        lane: Lane,
+        request: JudgeRequest,
+        made: Mapping[str, Any],
+        left: list[int],
+    ) -> None:
         key = score_key(lane.fingerprint, request)
+        digests = {name: made[name]["sha256"] for name in ("clip", "view") if name in made}
 
         def judged(result: Value) -> None:
             self._count("judge", result)
-            judge = lane.opened.info.name
-            row = {**self._name(item), "judge": judge, "clip": request.clip.sha256}
+            row = {**self._name(item), "judge": lane.opened.info.name, **digests}
             self._score_rows.append({**row, **_scored(result, lane.opened)})
             left[0] -= 1
             if not left[0]:
@@ -265,12 +231,18 @@ class Pipeline:
         self._request(lane, (key, request, 0), judged)
 
     def _close_item(self, item: Item, failed: Mapping[str, Any]) -> None:
-        """An item without a clip is finished; its judgements count as failed in the tables."""
+        """An item without a clip to judge is finished; its judgements count as failed."""
         self._item_rows.append({**self._name(item), **failed})
         self._under_way -= 1
         if "refinement" not in failed:
             self.counts["generator"].total -= 1
+        if failed["error"]["stage"] != "view":
+            self._skip_view()
         self.counts["judge"].total -= len(self._plan.judges)
+
+    def _skip_view(self) -> None:
+        if "view" in self.counts:
+            self.counts["view"].total -= 1
 
     def _count(self, kind: Kind, result: Value) -> None:
         self.counts[kind].done += 1
@@ -289,12 +261,10 @@ class Pipeline:
 
     def _commit(self) -> None:
         """Keep the round: first the cache, then the rows that refer to it."""
-        if self._units:
-            self._cache.put(self._units.items(), self._timings)
-            self._timings = {}
+        self._all.commit()
         self._writer.append(ITEMS, self._item_rows)
         self._writer.append(SCORES, self._score_rows)
-        self._units, self._item_rows, self._score_rows = {}, [], []
+        self._item_rows, self._score_rows = [], []
         if time.monotonic() - self._synced > _SYNC_EVERY_S:
             self._writer.sync()
             self._synced = time.monotonic()

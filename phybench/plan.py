@@ -14,6 +14,7 @@ from phybench.contracts import (
     PluginInfo,
     Preflight,
     Prompt,
+    Refinement,
     TokenCounter,
     VideoSettings,
 )
@@ -22,8 +23,10 @@ from phybench.errors import ConfigError
 from phybench.prompts import PromptSet, check_text, load_prompts
 from phybench.registry import Kind, Opened, expand, open_plugin
 from phybench.seeds import item_seed
+from phybench.shortening import Shortener, Shortening, check_counting, too_long
 from phybench.spec import PluginSpec
 from phybench.video import ENCODER
+from phybench.view import VIEWER, View
 
 DEFAULT_PROMPTS = "tabletop-test"
 _CHUNK = 256
@@ -61,6 +64,8 @@ class Plan:
     refiners: tuple[Opened, ...]
     generators: tuple[Opened, ...]
     judges: tuple[Opened, ...]
+    view: View | None = None
+    retry_over_budget: bool = False
 
     @property
     def size(self) -> int:
@@ -100,6 +105,14 @@ class Plan:
                     if not isinstance(refined, Failure):
                         yield ClipRequest(refined.text, seed, k, self.settings)
 
+    def sent_back(self, item: Item, made: Refinement) -> Shortening | None:
+        """What the refiner of an item is asked to write shorter, if it can be and has to."""
+        if not self.retry_over_budget or not isinstance(
+            self.refiners[item.refiner].plugin, Shortener
+        ):
+            return None
+        return too_long(item.prompt.text, made, self.generators[item.generator])
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the numbers; two runs with equal identities are one run."""
         return {
@@ -107,6 +120,8 @@ class Plan:
             "seeds": self.seeds,
             "seed": self.seed,
             "settings": [getattr(self.settings, name) for name in VideoSettings.__slots__],
+            **({"view": [VIEWER, str(self.view)]} if self.view else {}),
+            **({"retry_over_budget": True} if self.retry_over_budget else {}),
             **{
                 f"{kind}s": [[one.info.name, fingerprint(one)] for one in opened]
                 for kind, opened in self.by_kind().items()
@@ -123,6 +138,15 @@ def fingerprint(opened: Opened) -> str:
     return value_digest(
         {"kind": opened.kind, "plugin": opened.spec.name, "of": dict(opened.info.fingerprint)}
     )
+
+
+def instrument(judge: Opened, view: View | None) -> str:
+    """Digest of what a judge's scores depend on beside clip and prompt: itself, and its view.
+
+    Scores of two views are scores of two instruments: they share no key and no table.
+    """
+    digest = fingerprint(judge)
+    return digest if view is None else text_digest("instrument", digest, VIEWER, str(view))
 
 
 def refinement_key(fingerprint: str, info: PluginInfo, prompt: str, seed: int) -> str:
@@ -153,7 +177,19 @@ def build_plan(config: RunConfig) -> Plan:
     """
     refiners, generators, judges = _open_matrix(config)
     prompts = _prompts(config, generators)
-    plan = Plan(prompts, config.seeds, config.seed, config.settings, refiners, generators, judges)
+    plan = Plan(
+        prompts,
+        config.seeds,
+        config.seed,
+        config.settings,
+        refiners,
+        generators,
+        judges,
+        config.view,
+        config.retry_over_budget,
+    )
+    if plan.retry_over_budget:
+        check_counting(generators)
     problems = [
         problem
         for opened in (*refiners, *generators, *judges)
@@ -216,11 +252,17 @@ def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
 def warnings(plan: Plan) -> list[str]:
     """What a reader of the numbers has to know beforehand, one sentence each."""
     judges = {fingerprint(judge): judge.info.name for judge in plan.judges}
-    return [
+    selected = [
         f"Refiner `{opened.info.name}` selected its texts by `{judges[chosen]}`, which also judges "
         "this run: its scores there are too good. Compare it by another judge."
         for opened in plan.refiners
         if (chosen := opened.info.fingerprint.get("selection_judge_fingerprint")) in judges
+    ]
+    return selected + [
+        f"Refiner `{opened.info.name}` cannot be asked for a shorter text: with its texts above a "
+        "prompt budget each generator does what its `over_budget` says."
+        for opened in plan.refiners
+        if plan.retry_over_budget and not isinstance(opened.plugin, Shortener)
     ]
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_STAGES: Mapping[Kind, str] = {"refiner": "refine", "generator": "generate", "judge": "judge"}
+_STAGES: Mapping[Kind, str] = {
+    "refiner": "refine",
+    "generator": "generate",
+    "view": "view",
+    "judge": "judge",
+}
 _LINE_EVERY_S = 10.0
 _REDRAW_EVERY_S = 0.1
 

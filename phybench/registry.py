@@ -17,7 +17,8 @@ from phybench.contracts import Generator, Judge, PluginInfo, Refiner, RereadsRep
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.spec import PluginSpec, make_spec, parse_spec
 
-Kind = Literal["refiner", "generator", "judge"]
+Kind = Literal["refiner", "generator", "view", "judge"]
+"""A stage of a run. A view is no plugin of anyone's: its options alone say what it is."""
 Plugin = Refiner | Generator | Judge
 KINDS: tuple[Kind, ...] = ("refiner", "generator", "judge")
 METHODS: Mapping[Kind, str] = {"refiner": "refine", "generator": "generate", "judge": "score"}
@@ -80,6 +81,10 @@ def create(kind: Kind, spec: str | PluginSpec) -> Any:
         MissingExtraError: If a dependency of the plugin is not installed.
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
+    if kind == "view":
+        from phybench.viewing import Viewer
+
+        return Viewer(**dict[str, Any](asked.options))
     target, options = resolve(kind, asked)
     factory = _load(kind, asked.name, target)
     arguments = _arguments(f"{kind} `{asked.name}`", factory, options)

@@ -21,7 +21,7 @@ from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
-from phybench.plan import Plan, fingerprint, warnings
+from phybench.plan import Plan, fingerprint, instrument, warnings
 from phybench.prompts import group_columns
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
 from phybench.refinements import describe_refinements
@@ -174,7 +174,8 @@ def _started(plan: Plan, folder: Path, writer: RunWriter, argv: Sequence[str]) -
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{key}`" for key in after if before.get(key) != after[key])
+    keys = dict.fromkeys((*after, *before))
+    return ", ".join(f"`{key}`" for key in keys if before.get(key) != after.get(key))
 
 
 def _header(plan: Plan) -> dict[str, Any]:
@@ -193,14 +194,19 @@ def _header(plan: Plan) -> dict[str, Any]:
         },
         "seeds": plan.seeds,
         "seed": plan.seed,
-        "settings": plain(plan.settings),
+        "settings": {
+            **plain(plan.settings),
+            **({"view": plan.view.options()} if plan.view else {}),
+        },
         "plugins": {
             kind: [
                 {
                     **_described(one.info),
                     "plugin": one.spec.name,
                     "options": dict(one.spec.options),
-                    "fingerprint_sha256": fingerprint(one),
+                    "fingerprint_sha256": (
+                        instrument(one, plan.view) if kind == "judge" else fingerprint(one)
+                    ),
                 }
                 for one in opened
             ]

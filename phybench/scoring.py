@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from phybench.codec import Value
 from phybench.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.errors import ConfigError
 from phybench.leaderboard import csv_text
-from phybench.plan import fingerprint, score_key
+from phybench.plan import fingerprint, instrument, score_key
 from phybench.registry import Opened, open_plugin
 from phybench.spec import parse_spec
 from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
-from phybench.work import Request, timed
+from phybench.view import View
+from phybench.viewing import open_viewer, shown_to_judges, view_key
+from phybench.work import Request, perform, timed
 
 RESULT_COLUMNS = ("judge", "sa", "pc", "joint", "status", "reply")
 _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
@@ -133,6 +135,7 @@ def score_clips(
     judges: Sequence[str],
     cache: Cache,
     progress: Callable[[str, int, int], None],
+    view: View | None = None,
 ) -> ScoreTable:
     """Judge every clip of a table with every judge.
 
@@ -140,32 +143,68 @@ def score_clips(
         table: The clips.
         judges: SPEC strings.
         cache: Where known scores are found and new ones kept, batch by batch.
-        progress: Called with judge, clips done and clips in all.
+        progress: Called with judge (or ``view``), clips done and clips in all.
+        view: How the clips are shown to the judges; then the table has a column ``view``.
 
     Raises:
         ConfigError: If a judge cannot be constructed.
     """
     opened = [open_plugin("judge", parse_spec(judge)) for judge in judges]
     with_rule = "rule" in table.columns
+    seen = table if view is None else _viewed(table, view, cache, progress)
+    shown = {} if view is None else {"view": str(view)}
     rows = [
-        {**row, "judge": one.info.name, **_cells(result, one, table.captions, with_rule)}
+        {
+            **row,
+            "judge": one.info.name,
+            **_cells(result, one, table.captions, with_rule),
+            **shown,
+        }
         for one in opened
-        for row, result in zip(table.rows, _judged(table, one, cache, progress), strict=True)
+        for row, result in zip(seen.rows, _judged(seen, one, view, cache, progress), strict=True)
     ]
     rule = ("rule_score",) if with_rule else ()
-    return ScoreTable((*table.columns, *RESULT_COLUMNS, *rule), tuple(rows))
+    return ScoreTable((*table.columns, *RESULT_COLUMNS, *rule, *shown), tuple(rows))
+
+
+def _viewed(
+    table: ClipTable, view: View, cache: Cache, progress: Callable[[str, int, int], None]
+) -> ClipTable:
+    """The table with every clip as the view shows it, or the failure to show it."""
+    viewer = open_viewer(view)
+    seen: list[JudgeRequest | Failure] = []
+    for request in table.requests:
+        seen.append(request if isinstance(request, Failure) else _shown(request, viewer, cache))
+        progress("view", len(seen), len(table.requests))
+    return replace(table, requests=tuple(seen))
+
+
+def _shown(request: JudgeRequest, viewer: Opened, cache: Cache) -> JudgeRequest | Failure:
+    key = view_key(fingerprint(viewer), request.clip)
+    found = cache.get(key)
+    if not isinstance(found, Clip):
+        (found,) = perform("view", viewer.plugin, [(key, request.clip, 0)], cache.folder / "clips")
+        if not isinstance(found, Clip):
+            return found if isinstance(found, Failure) else Failure("view", "There is no view.")
+        cache.put([(key, found)])
+    return replace(request, clip=shown_to_judges(request.clip, found, viewer.plugin.view))
 
 
 def _judged(
-    table: ClipTable, judge: Opened, cache: Cache, progress: Callable[[str, int, int], None]
+    table: ClipTable,
+    judge: Opened,
+    view: View | None,
+    cache: Cache,
+    progress: Callable[[str, int, int], None],
 ) -> list[Value]:
+    digest = instrument(judge, view)
     results: dict[int, Value] = {}
     todo: list[tuple[int, Request]] = []
     for number, request in enumerate(table.requests):
         if isinstance(request, Failure):
             results[number] = request
             continue
-        key = score_key(fingerprint(judge), request)
+        key = score_key(digest, request)
         known = cache.get(key)
         if known is None:
             todo.append((number, (key, request, 0)))
@@ -178,7 +217,7 @@ def _judged(
         pairs = list(zip(batch, made, strict=True))
         results.update({number: result for (number, _), result in pairs})
         fresh = [(request[0], one) for (_, request), one in pairs if isinstance(one, Score)]
-        cache.put(fresh, {fingerprint(judge): (len(batch), seconds)})
+        cache.put(fresh, {digest: (len(batch), seconds)})
         progress(judge.info.name, len(results), len(table.requests))
     return [results[number] for number in range(len(table.requests))]
 

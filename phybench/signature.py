@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phybench import __version__
 from phybench.contracts import VideoSettings
-from phybench.plan import Plan, fingerprint
+from phybench.plan import Plan, fingerprint, instrument
 from phybench.registry import Opened
 
 
@@ -28,19 +28,21 @@ def _signature(plan: Plan, refiner: Opened, generator: Opened, judge: Opened) ->
         if (value := getattr(plan.settings, name)) is not None
     ]
     parts = [
-        f"refiner:{_named(refiner)}",
-        f"gen:{_named(generator)}",
-        f"judge:{_named(judge)}",
+        f"refiner:{_named(refiner, fingerprint(refiner))}",
+        f"gen:{_named(generator, fingerprint(generator))}",
+        f"judge:{_named(judge, instrument(judge, plan.view))}",
         f"prompts:{plan.prompts.name}#{plan.prompts.sha256[:8]}",
         f"n:{len(plan.prompts.prompts)}",
         f"seeds:{plan.seeds}",
         f"seed:{plan.seed}",
         *settings,
+        *([f"view:{plan.view}"] if plan.view else []),
+        *(["over-budget:retried"] if plan.retry_over_budget else []),
         *(["simulated"] if plan.simulated else []),
         f"v:{__version__}",
     ]
     return "|".join(parts)
 
 
-def _named(opened: Opened) -> str:
-    return f"{opened.info.name}@{opened.info.revision}#{fingerprint(opened)[:8]}"
+def _named(opened: Opened, digest: str) -> str:
+    return f"{opened.info.name}@{opened.info.revision}#{digest[:8]}"

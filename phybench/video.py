@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -54,12 +55,27 @@ def write_frames(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
     Raises:
         ValueError: If the array is not such frames or fps is not positive.
     """
+    _check_frames(frames, fps)
+    encode_frames(path, frames, Fraction(fps).limit_denominator(1000), *frames.shape[2:0:-1])
+
+
+def encode_frames(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: Fraction, width: int, height: int
+) -> None:
+    """Encode frames one by one, as :func:`write_frames` does, without holding them all.
+
+    Args:
+        path: Where to write; must end in ``.mp4``.
+        frames: Arrays of shape (height, width, 3), uint8 RGB.
+        fps: Frames per second, > 0.
+        width: Pixels, even.
+        height: Pixels, even.
+    """
     import av
 
-    _check_frames(frames, fps)
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        stream.height, stream.width = frames.shape[1:3]
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         stream.options = {"crf": _CRF, "preset": "superfast", "threads": "1"}
@@ -112,6 +128,37 @@ def read_frames(path: Path) -> tuple[NDArray[np.uint8], float]:
         raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
     _check_count(len(frames), stream.frames, path)
     return np.stack(frames), fps
+
+
+def timed_frames(path: Path) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+    """Decode a video frame by frame.
+
+    Yields:
+        Seconds since the first frame, by how much the file's clock may be off (half a tick, s),
+        and the frame.
+
+    Raises:
+        VideoError: As :func:`read_frames`.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream, fps = _video_stream(container, path)
+            stream.thread_count = 1
+            rate = Fraction(fps).limit_denominator(100_000)
+            first, pixels = None, 0
+            for number, frame in enumerate(container.decode(stream)):
+                pixels += frame.width * frame.height
+                _check_size(pixels, path)
+                if frame.pts is None or frame.time_base is None:
+                    yield number / rate, Fraction(0), frame
+                    continue
+                first = frame.pts if first is None else first
+                tick = Fraction(frame.time_base)
+                yield (frame.pts - first) * tick, tick / 2, frame
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"Cannot read {path.name!r} as a video: {error}.") from error
 
 
 def peek(path: Path) -> VideoProbe:

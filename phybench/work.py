@@ -10,6 +10,7 @@ from typing import Any
 from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.contracts import (
+    Clip,
     ClipRequest,
     Failure,
     Frames,
@@ -22,8 +23,9 @@ from phybench.contracts import (
 )
 from phybench.errors import StorageError
 from phybench.registry import Kind
+from phybench.shortening import Shortening
 
-Request = tuple[str, str | ClipRequest | JudgeRequest, int]
+Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]
 """A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""
 _MADE = (Frames, VideoFile, NoVideo)
 
@@ -54,14 +56,36 @@ def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -
     """
     bodies = [body for _, body, _ in requests]
     if kind == "refiner":
-        seeds = [seed for _, _, seed in requests]
-        refined = _isolated(lambda part: plugin.refine(bodies[part], seeds[part]), len(bodies))
+        refined = _refined(plugin, requests)
         return [_checked_refinement(result) for result in refined]
     if kind == "judge":
         scores = _isolated(lambda part: plugin.score(bodies[part]), len(bodies))
         return [_checked_score(result, plugin.info.scale) for result in scores]
+    if kind == "view":
+        return _isolated(
+            lambda part: [_viewed(plugin, clip, clips, key) for key, clip, _ in requests[part]],
+            len(requests),
+        )
     made = _isolated(lambda part: plugin.generate(bodies[part]), len(bodies))
     return [_stored(video, clips, key) for video, (key, _, _) in zip(made, requests, strict=True)]
+
+
+def _refined(plugin: Any, requests: Sequence[Request]) -> list[Any]:
+    """Prompts to refine and texts to shorten, each kind in one call, in the order they came."""
+    results: dict[int, Any] = {}
+    for kind, method in ((str, "refine"), (Shortening, "shorten")):
+        rows = [row for row, (_, body, _) in enumerate(requests) if isinstance(body, kind)]
+        if rows:
+            made = _called(plugin, method, [requests[row] for row in rows])
+            results.update(zip(rows, made, strict=True))
+    return [results[row] for row in range(len(requests))]
+
+
+def _called(plugin: Any, method: str, requests: Sequence[Request]) -> list[Any]:
+    bodies = [body for _, body, _ in requests]
+    seeds = [seed for _, _, seed in requests]
+    call = getattr(plugin, method)
+    return _isolated(lambda part: call(bodies[part], seeds[part]), len(bodies))
 
 
 def _checked_refinement(result: Any) -> Value:
@@ -105,6 +129,14 @@ def _stored(made: Any, clips: Path, key: str) -> Value:
         raise StorageError(f"Cannot store a clip in {str(clips)!r}: {error}.") from error
 
 
+def _viewed(viewer: Any, clip: Any, clips: Path, key: str) -> Clip | Failure:
+    try:
+        viewed: Clip | Failure = viewer.show(clip, clips, key)
+    except OSError as error:
+        raise StorageError(f"Cannot store a view in {str(clips)!r}: {error}.") from error
+    return viewed
+
+
 def _isolated(call: Callable[[slice], Sequence[Any]], count: int) -> list[Any]:
     results = _attempt(call, slice(0, count))
     if isinstance(results, Failure):
@@ -119,6 +151,8 @@ def _attempt(call: Callable[[slice], Sequence[Any]], part: slice) -> list[Any] |
     expected = part.stop - part.start
     try:
         results = list(call(part))
+    except StorageError:
+        raise
     except Exception as error:  # noqa: BLE001  a plugin is foreign code: whatever it raises is its input's failure
         return Failure("error", f"{type(error).__name__}: {error}", retryable=True)
     if len(results) != expected:

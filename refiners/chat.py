@@ -22,7 +22,14 @@ from phybench.refiners.chat_model import (
     Structured,
 )
 from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
-from phybench.refiners.rewriting import DEFAULT_BUDGET, REPLY_SCHEMA, Language, rewriting_task
+from phybench.refiners.rewriting import (
+    DEFAULT_BUDGET,
+    REPLY_SCHEMA,
+    Language,
+    RewritingTask,
+    rewriting_task,
+)
+from phybench.shortening import Shortening
 
 
 class Chat:
@@ -153,29 +160,45 @@ class Chat:
 
         Failure kinds: as of :meth:`phybench.refiners.chat_model.ChatModel.ask`.
         """
-        answers = self.model.ask(
+        return self._asked(
             [
-                Question(self._task.messages(text), seed, partial(self._read, text), REPLY_SCHEMA)
+                self._question(self._task, text, seed)
                 for text, seed in zip(prompts, seeds, strict=True)
             ]
         )
+
+    def shorten(
+        self, asked: Sequence[Shortening], seeds: Sequence[int]
+    ) -> Sequence[Refinement | Failure]:
+        """Write texts again that were too long for a generator; failures as of :meth:`refine`."""
+        return self._asked(
+            [
+                self._question(self._task.shorter(one), one.prompt, seed, too_long=one.text)
+                for one, seed in zip(asked, seeds, strict=True)
+            ]
+        )
+
+    def _question(
+        self, task: RewritingTask, prompt: str, seed: int, **material: str
+    ) -> Question[Rewrite]:
+        read = partial(_read, task, prompt)
+        return Question(task.messages(prompt, **material), seed, read, REPLY_SCHEMA)
+
+    def _asked(self, questions: Sequence[Question[Rewrite]]) -> list[Refinement | Failure]:
         return [
-            answer if isinstance(answer, Failure) else _refinement(answer) for answer in answers
+            answer if isinstance(answer, Failure) else _refinement(answer)
+            for answer in self.model.ask(questions)
         ]
 
     def close(self) -> None:
         """Close the connections."""
         self.model.close()
 
-    def _read(self, prompt: str, reply: str) -> Rewrite:
-        rewrite = read_json(reply)
-        check_rewrite(
-            rewrite,
-            prompt=prompt,
-            instructions=self._task.system_prompt,
-            language=self._task.language,
-        )
-        return rewrite
+
+def _read(task: RewritingTask, prompt: str, reply: str) -> Rewrite:
+    rewrite = read_json(reply)
+    check_rewrite(rewrite, prompt=prompt, instructions=task.system_prompt, language=task.language)
+    return rewrite
 
 
 def _refinement(answer: Answer[Rewrite]) -> Refinement:

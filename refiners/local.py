@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -13,7 +13,13 @@ from phybench.hardware import Device, Dtype
 from phybench.refiners.completions import Completion, Sampling
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite
-from phybench.refiners.rewriting import DEFAULT_BUDGET, Language, rewriting_task
+from phybench.refiners.rewriting import (
+    DEFAULT_BUDGET,
+    Language,
+    RewritingTask,
+    rewriting_task,
+)
+from phybench.shortening import Shortening
 
 
 class Local:
@@ -111,19 +117,29 @@ class Local:
         Failure kinds: ``length`` (the reply was cut), ``context``, ``memory``, and those of
         :class:`~phybench.refiners.replies.ReplyError`.
         """
-        replies = self._engine.complete([self._task.messages(text) for text in prompts], seeds)
+        return self._completed([(self._task, text, {}) for text in prompts], seeds)
+
+    def shorten(
+        self, asked: Sequence[Shortening], seeds: Sequence[int]
+    ) -> Sequence[Refinement | Failure]:
+        """Write texts again that were too long for a generator; failures as of :meth:`refine`."""
+        tasks = [(self._task.shorter(one), one.prompt, {"too_long": one.text}) for one in asked]
+        return self._completed(tasks, seeds)
+
+    def _completed(
+        self, tasks: Sequence[tuple[RewritingTask, str, Mapping[str, str]]], seeds: Sequence[int]
+    ) -> list[Refinement | Failure]:
+        conversations = [task.messages(prompt, **material) for task, prompt, material in tasks]
+        replies = self._engine.complete(conversations, seeds)
         return [
-            refinement(reply, partial(self._rewrite, prompt=prompt))
-            for reply, prompt in zip(replies, prompts, strict=True)
+            refinement(reply, partial(self._rewrite, task=task, prompt=prompt))
+            for reply, (task, prompt, _) in zip(replies, tasks, strict=True)
         ]
 
-    def _rewrite(self, reply: str, prompt: str) -> Rewrite:
+    def _rewrite(self, reply: str, task: RewritingTask, prompt: str) -> Rewrite:
         rewrite = self._read(reply)
         check_rewrite(
-            rewrite,
-            prompt=prompt,
-            instructions=self._task.system_prompt,
-            language=self._task.language,
+            rewrite, prompt=prompt, instructions=task.system_prompt, language=task.language
         )
         return rewrite
 

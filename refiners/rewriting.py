@@ -7,13 +7,14 @@ prompt. The wording is a versioned file; a change of meaning is a new file and a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.shortening import Shortening
 
 Language = Literal["english", "any"]
 
@@ -61,16 +62,21 @@ class RewritingTask:
         """Identifies the wording in fingerprints."""
         return text_digest(self.system_prompt)
 
-    def messages(self, prompt: str) -> list[dict[str, str]]:
-        """The conversation for a prompt.
+    def messages(self, prompt: str, **material: str) -> list[dict[str, str]]:
+        """The conversation for a prompt, with further material if there is any.
 
-        The prompt is quoted as a JSON string: whatever it holds, it cannot end the quotation and
-        speak in its own right.
+        All of it is quoted as JSON strings: whatever they hold, they cannot end the quotation and
+        speak in their own right.
         """
+        quoted = json.dumps({"text": prompt, **material}, ensure_ascii=False)
         return [
             {"role": "system", "content": self.system_prompt},
-            {"role": "user", "content": json.dumps({"text": prompt}, ensure_ascii=False)},
+            {"role": "user", "content": quoted},
         ]
+
+    def shorter(self, asked: Shortening) -> RewritingTask:
+        """The task of writing a text again that was too long for the generator."""
+        return replace(self, system_prompt=f"{self.system_prompt}\n\n{asked.request}")
 
 
 def rewriting_task(

@@ -45,6 +45,17 @@ Frames = Annotated[int | None, typer.Option(help="Frames per clip, instead of th
 Fps = Annotated[float | None, typer.Option(help="Frames per second, instead of the native rate.")]
 Width = Annotated[int | None, typer.Option(help="Width in pixels, instead of the native one.")]
 Height = Annotated[int | None, typer.Option(help="Height in pixels, instead of the native one.")]
+View = Annotated[
+    str | None,
+    typer.Option(help="Show clips to judges as, e.g., fps=4,seconds=6,size=720x480."),
+]
+RetryOverBudget = Annotated[
+    bool | None,
+    typer.Option(
+        "--retry-over-budget",
+        help="Send a text that is too long for the generator back to its refiner, once.",
+    ),
+]
 CacheFolder = Annotated[
     Path | None, typer.Option("--cache", help="Cache folder (default: $PHYBENCH_CACHE).")
 ]
@@ -67,6 +78,8 @@ def run(
     fps: Fps = None,
     width: Width = None,
     height: Height = None,
+    view: View = None,
+    retry_over_budget: RetryOverBudget = None,
     cache: CacheFolder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only plan.")] = False,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no plots.")] = False,
@@ -79,8 +92,15 @@ def run(
     """
     settings = {"frames": frames, "fps": fps, "width": width, "height": height}
     plugins = {"refiners": refiner, "generators": generator, "judges": judge}
-    numbers = {"prompts": prompts, "limit": limit, "seeds": seeds, "seed": seed}
-    wanted = _config(config, plugins, numbers, settings)
+    options = {
+        "prompts": prompts,
+        "limit": limit,
+        "seeds": seeds,
+        "seed": seed,
+        "view": _view(view),
+        "retry_over_budget": retry_over_budget or None,
+    }
+    wanted = _config(config, plugins, options, settings)
     if dry_run:
         _show_plan(wanted, cache, as_json=as_json)
         return
@@ -114,21 +134,36 @@ def plan(
     fps: Fps = None,
     width: Width = None,
     height: Height = None,
+    view: View = None,
+    retry_over_budget: RetryOverBudget = None,
     cache: CacheFolder = None,
     as_json: Json = False,
 ) -> None:
     """Say what a run would do and cost, and do nothing."""
     settings = {"frames": frames, "fps": fps, "width": width, "height": height}
     plugins = {"refiners": refiner, "generators": generator, "judges": judge}
-    numbers = {"prompts": prompts, "limit": limit, "seeds": seeds, "seed": seed}
-    wanted = _config(config, plugins, numbers, settings)
+    options = {
+        "prompts": prompts,
+        "limit": limit,
+        "seeds": seeds,
+        "seed": seed,
+        "view": _view(view),
+        "retry_over_budget": retry_over_budget or None,
+    }
+    wanted = _config(config, plugins, options, settings)
     _show_plan(wanted, cache, as_json=as_json)
+
+
+def _view(text: str | None) -> Any:
+    from phybench.view import parse_view
+
+    return None if text is None else parse_view(text)
 
 
 def _config(
     file: Path | None,
     plugins: Mapping[str, list[str] | None],
-    numbers: Mapping[str, str | int | None],
+    options: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> RunConfig:
     """Flags over the file over the defaults."""
@@ -137,7 +172,7 @@ def _config(
 
     given: dict[str, Any] = read_config(file) if file else {}
     given.update({name: specs(values) for name, values in plugins.items() if values})
-    given.update({name: value for name, value in numbers.items() if value is not None})
+    given.update({name: value for name, value in options.items() if value is not None})
     if any(value is not None for value in settings.values()):
         given["settings"] = VideoSettings(**settings)
     given.setdefault("generators", specs(DEFAULT_GENERATORS))
@@ -162,6 +197,7 @@ def _execute(
     quiet: bool,
 ) -> Outcome:
     from phybench.cache import Cache, default_folder
+    from phybench.disk import check_disk
     from phybench.plan import build_plan, warnings
     from phybench.progress import shown
     from phybench.run import RUNS, default_name, execute, make_executor
@@ -172,6 +208,7 @@ def _execute(
         note(f"warning: {warning}")
     folder = output or RUNS / default_name(planned)
     with Cache(cache or default_folder()) as units:
+        check_disk(planned, units, folder)
         pool = make_executor(executor, units.folder / "clips", workers)
         try:
             with shown(stderr(), quiet=quiet) as progress:

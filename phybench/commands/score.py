@@ -27,6 +27,10 @@ def score(
     root: Annotated[
         Path | None, typer.Option(help="Folder that relative clip paths start from.")
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(help="Show clips to judges as, e.g., fps=4,seconds=6,size=720x480."),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Cache folder (default: $PHYBENCH_CACHE).")
     ] = None,
@@ -37,14 +41,16 @@ def score(
     from phybench.errors import ConfigError
     from phybench.records import write_text
     from phybench.scoring import load_clips, score_clips
+    from phybench.view import parse_view
 
     if not judge or clips is None:
         raise ConfigError("Expected at least one judge (-j SPEC) and clips (--clips CSV or DIR).")
+    shown = None if view is None else parse_view(view)
     table = load_clips(clips, root)
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"Expected the folder of {str(output)!r} to exist.")
     with Cache(cache or default_folder()) as units:
-        scored = score_clips(table, judge, units, _silent if quiet else _tell)
+        scored = score_clips(table, judge, units, _silent if quiet else _tell, shown)
     if output is None:
         typer.echo(scored.to_csv(), nl=False)
     else:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from phybench.codec import (
+    clip_from_json,
     clip_request_from_json,
     judge_request_from_json,
     plain,
+    refiner_request_from_json,
     to_json,
 )
 from phybench.errors import ConfigError, StorageError
@@ -65,9 +67,11 @@ def _described(plugin: Any) -> dict[str, Any]:
 def _request(kind: Kind, row: Mapping[str, Any]) -> Request:
     body = row["body"]
     if kind == "refiner":
-        return row["key"], body["prompt"], body["seed"]
+        return row["key"], refiner_request_from_json(body), body["seed"]
     if kind == "generator":
         return row["key"], clip_request_from_json(body), 0
+    if kind == "view":
+        return row["key"], clip_from_json(body), 0
     return row["key"], judge_request_from_json(body), 0
 
 

@@ -14,6 +14,7 @@ from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.refiners.local import Local
 from phybench.refiners.rewriting import rewriting_task
+from phybench.shortening import Shortening
 from phybench.testing import check_refiner
 
 INSTRUCTIONS = "Rewrite the text so that its video obeys physics, in {words} words. {language}"
@@ -105,6 +106,25 @@ def test_adapter_changes_what_the_base_says(taught, adapter, instructions):
     assert refiner.info.name == "adapter"
     assert refiner.info.fingerprint["adapter_revision"].startswith("sha256:")
     assert refiner.info.fingerprint["model_revision"].startswith("sha256:")
+
+
+def test_a_text_that_was_too_long_is_written_again(folder, taught, tokenizer, instructions):
+    """The model has learnt what to say when it is shown its own text and the limit."""
+    from transformers import AutoModelForCausalLM
+
+    asked = Shortening(PROMPTS[0], "A ball rolls down and slows.", "", tokens=300, budget=200)
+    task = rewriting_task(instructions).shorter(asked)
+    shown = task.messages(PROMPTS[0], too_long=asked.text)
+    assert "at most 3 words" in shown[0]["content"]  # 0.9 * 6 words * 200 / 300
+    model = AutoModelForCausalLM.from_pretrained(taught)
+    assert (
+        teach(model, tokenizer, [(shown, json_reply("it slows", "Water rolls."))], steps=40) < 0.05
+    )
+    again = local(save(folder / "shorter", model, tokenizer), instructions)
+    (short,) = again.shorten([asked], [1])
+    assert (short.text, short.reasoning) == ("Water rolls.", "it slows")
+    (untold,) = local(taught, instructions).shorten([asked], [1])
+    assert untold != short
 
 
 def test_generation_defaults_of_the_checkpoint_are_not_obeyed(taught, instructions):

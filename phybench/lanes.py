@@ -1,0 +1,168 @@
+"""Units of work on their way through the plugins: known ones at once, others in batches.
+
+Each plugin has a lane with a queue. Results that the cache knows never reach a lane; equal units in
+flight are done once; a unit whose worker died is tried once more, alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from phybench.cache import Cache
+from phybench.codec import Value
+from phybench.contracts import Failure
+from phybench.executors.base import Done, Executor
+from phybench.registry import Opened
+from phybench.work import Request
+
+Then = Callable[[Value], None]
+
+
+@dataclass(slots=True)
+class Lane:
+    """One plugin's queue.
+
+    Args:
+        opened: The plugin.
+        number: The executor's number of the lane.
+        fingerprint: What the keys of its units are made with.
+        queue: Units that wait for a free worker.
+        waiting: Who waits for a unit, by key.
+        alone: Keys of units that go alone, since a worker died with them.
+    """
+
+    opened: Opened
+    number: int
+    fingerprint: str
+    queue: deque[Request] = field(default_factory=deque)
+    waiting: dict[str, list[Then]] = field(default_factory=dict)
+    alone: set[str] = field(default_factory=set)
+
+    def batch(self) -> list[Request]:
+        """The next batch; a unit whose worker died before goes alone."""
+        if self.queue[0][0] in self.alone:
+            return [self.queue.popleft()]
+        taken: list[Request] = []
+        while (
+            self.queue
+            and len(taken) < self.opened.info.max_batch
+            and self.queue[0][0] not in self.alone
+        ):
+            taken.append(self.queue.popleft())
+        return taken
+
+
+class Lanes:
+    """The lanes of a run.
+
+    Args:
+        executor: Who calls the plugins.
+        cache: Where finished units are found and kept.
+    """
+
+    def __init__(self, executor: Executor, cache: Cache) -> None:
+        self._executor = executor
+        self._cache = cache
+        self._lanes: list[Lane] = []
+        self._in_flight = 0
+        self._units: dict[str, Value] = {}
+        self._timings: dict[str, tuple[int, float]] = {}
+
+    def open(self, opened: Opened, fingerprint: str) -> Lane:
+        """Make a lane; lanes are opened in the order of the stages."""
+        lane = Lane(opened, self._executor.open(opened), fingerprint)
+        self._lanes.append(lane)
+        return lane
+
+    def request(self, lane: Lane, request: Request, then: Then) -> bool:
+        """Have a unit done and its result handed to ``then``.
+
+        Returns:
+            Whether the result was known, and ``then`` has been called already.
+        """
+        key = request[0]
+        if key in lane.waiting:
+            lane.waiting[key].append(then)
+            return False
+        known = self._units.get(key) or self._cache.get(key)
+        if known is not None:
+            then(known)
+            return True
+        lane.waiting[key] = [then]
+        lane.queue.append(request)
+        return False
+
+    def dispatch(self) -> None:
+        """Hand out batches: full ones from the last stage up, then partial ones from the first.
+
+        Partial batches wait for their queue to fill only while an earlier stage can still be
+        given work; with nothing else to do they go as they are.
+        """
+        for lane in reversed(self._lanes):
+            while len(lane.queue) >= lane.opened.info.max_batch and self._submitted(lane):
+                pass
+        for lane in self._lanes:
+            while lane.queue and self._submitted(lane):
+                pass
+
+    def settle(self) -> bool:
+        """Wait for results and hand them on; false if nothing is in flight.
+
+        Raises:
+            StorageError: If the disk refused a worker's write.
+        """
+        if not self._in_flight:
+            return False
+        for done in self._executor.wait():
+            self._settle(done)
+        return True
+
+    def commit(self) -> None:
+        """Keep what was finished since the last call.
+
+        Raises:
+            StorageError: If the disk refuses the write.
+        """
+        if self._units:
+            self._cache.put(self._units.items(), self._timings)
+            self._units, self._timings = {}, {}
+
+    def _submitted(self, lane: Lane) -> bool:
+        if not self._executor.free(lane.number):
+            return False
+        self._executor.submit(lane.number, lane.batch())
+        self._in_flight += 1
+        return True
+
+    def _settle(self, done: Done) -> None:
+        self._in_flight -= 1
+        lane = next(lane for lane in self._lanes if lane.number == done.lane)
+        if done.results is None:
+            self._bury(lane, done.requests)
+            return
+        count, seconds = self._timings.get(lane.fingerprint, (0, 0.0))
+        self._timings[lane.fingerprint] = count + len(done.requests), seconds + done.seconds
+        for (key, _, _), result in zip(done.requests, done.results, strict=True):
+            if not isinstance(result, Failure):
+                self._units[key] = result
+            self._deliver(lane, key, result)
+
+    def _bury(self, lane: Lane, requests: Sequence[Request]) -> None:
+        """A worker died: its units are tried again one by one, and fail if they kill again."""
+        for request in requests:
+            key = request[0]
+            if key in lane.alone or len(requests) == 1:
+                died = Failure(
+                    "worker-died", "The worker died while it worked on this.", retryable=True
+                )
+                self._deliver(lane, key, died)
+            else:
+                lane.alone.add(key)
+                lane.queue.append(request)
+
+    def _deliver(self, lane: Lane, key: str, result: Value) -> None:
+        lane.alone.discard(key)
+        for then in lane.waiting.pop(key):
+            then(result)
