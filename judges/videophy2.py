@@ -127,7 +127,8 @@ class VideoPhy2:
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Score clips; rules of a request are asked in the same pass.
 
-        Failure kinds: ``no-video``, ``decode``, ``length`` (prompt longer than the model reads),
+        Failure kinds: ``no-video``, ``decode``, ``length`` (prompt longer than the model was
+        trained to read; not in ``faithful`` reading, as in the original),
         ``memory``, ``parse`` (SA or PC unreadable).
         """
         from phybench.judges.mplug_owl.engine import Engine, load
@@ -153,7 +154,8 @@ class VideoPhy2:
             for request in requests
         ]
         room = loaded.model.config.text_config.max_position_embeddings - self._max_new_tokens - 1
-        fits = [max(map(len, asked)) <= room for asked in prompts]
+        # The original has no limit: its rotary table grows with the text.
+        fits = [self._reading == "faithful" or max(map(len, asked)) <= room for asked in prompts]
         kept = [index for index, fit in enumerate(fits) if fit]
         replies = iter(self._replies(loaded, media[kept], [prompts[index] for index in kept]))
         return [

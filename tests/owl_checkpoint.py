@@ -225,7 +225,7 @@ def train_tokenizer(path: Path, vocabulary: int = 400) -> None:
 def write_checkpoint(
     folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], layout: str = "shards"
 ) -> Path:
-    """Write a checkpoint: `shards` (index and two .bin), `single` (.bin) or `safetensors`."""
+    """Write a checkpoint in a layout of :func:`write_weights`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     train_tokenizer(folder / "tokenizer.model", config["text_config"]["vocab_size"])
@@ -234,27 +234,28 @@ def write_checkpoint(
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], layout: str) -> None:
-    """Write only the weights of a checkpoint."""
-    if layout == "single":
-        torch.save(dict(state), folder / "pytorch_model.bin")
-    elif layout == "safetensors":
+    """Write only the weights: `single` or `shards` (.bin), `safetensors` or `safe-shards`."""
+    stem, suffix = ("model", "safetensors") if "safe" in layout else ("pytorch_model", "bin")
+    if "shards" not in layout:
+        _save(state, folder / f"{stem}.{suffix}")
+        return
+    # Interleaved, so that the parts of a layer lie in different files.
+    parts = {f"{stem}-0000{n}-of-00003.{suffix}": list(state)[n - 1 :: 3] for n in (1, 2, 3)}
+    for name, keys in parts.items():
+        _save({key: state[key] for key in keys}, folder / name)
+    weight_map = {key: name for name, keys in parts.items() for key in keys}
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _save(state: Mapping[str, Tensor], path: Path) -> None:
+    contiguous = {key: value.clone().contiguous() for key, value in state.items()}
+    if path.suffix == ".bin":
+        torch.save(contiguous, path)
+    else:
         from safetensors.torch import save_file
 
-        contiguous = {key: value.contiguous() for key, value in state.items()}
-        save_file(contiguous, folder / "model.safetensors")
-    else:
-        _write_shards(folder, state)
-
-
-def _write_shards(folder: Path, state: Mapping[str, Tensor]) -> None:
-    keys = list(state)
-    names = [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
-    halves = (keys[: len(keys) // 2], keys[len(keys) // 2 :])
-    for name, half in zip(names, halves, strict=True):
-        torch.save({key: state[key].clone() for key in half}, folder / name)
-    weight_map = {key: name for name, half in zip(names, halves, strict=True) for key in half}
-    index = {"metadata": {}, "weight_map": weight_map}
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), encoding="utf-8")
+        save_file(contiguous, path)
 
 
 def write_clip(path: Path, *, seed: int = 0, frames: int = 12, size: tuple[int, int] = (32, 48)):

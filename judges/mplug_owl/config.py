@@ -39,7 +39,7 @@ class AbstractorSizes(BaseModel):
     num_attention_heads: PositiveInt = 16
     intermediate_size: PositiveInt = 4096
     layer_norm_eps: PositiveFloat = 1e-6
-    encoder_hidden_size: PositiveInt = 1024
+    encoder_hidden_size: PositiveInt | None = None
 
     @property
     def ffn_width(self) -> int:
@@ -68,6 +68,7 @@ class LanguageSizes(BaseModel):
     hidden_act: str = "silu"
     bos_token_id: int = 1
     eos_token_id: int = 2
+    tie_word_embeddings: bool = False
 
     @property
     def head_dim(self) -> int:
@@ -90,6 +91,15 @@ class OwlConfig(BaseModel):
     text_config: LanguageSizes
     num_query_tokens: PositiveInt = 64
 
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_parts_have_defaults(cls, given: Any) -> Any:
+        # transformers leaves out of a saved config what equals its class's defaults.
+        if not isinstance(given, dict) or given.get("model_type") != "mplug-owl":
+            return given
+        parts = ("vision_config", "visual_abstractor_config", "text_config")
+        return {**given, **{part: given.get(part) or {} for part in parts}}
+
     @property
     def media_tokens(self) -> int:
         """Places that a video takes in the text: one per query and an end mark."""
@@ -98,7 +108,7 @@ class OwlConfig(BaseModel):
     @model_validator(mode="after")
     def _parts_fit(self) -> OwlConfig:
         vision, bridge, text = self.vision_config, self.visual_abstractor_config, self.text_config
-        if bridge.encoder_hidden_size != vision.hidden_size:
+        if bridge.encoder_hidden_size not in {None, vision.hidden_size}:
             raise ValueError("the abstractor's encoder_hidden_size is not the vision hidden_size")
         if bridge.hidden_size != vision.hidden_size:
             raise ValueError("the abstractor's hidden_size is not the vision hidden_size")
@@ -137,6 +147,7 @@ def language_arguments(sizes: LanguageSizes) -> dict[str, Any]:
     return {
         **arguments,
         "pad_token_id": None,
+        # Each weight is filled on its own, tied ones too (see `weights.build_model`).
         "tie_word_embeddings": False,
         "attn_implementation": "sdpa",
     }

@@ -47,6 +47,7 @@ _RENAMES = (
     ),
     (r"^language_model\.", "language."),
 )
+_HEAD = "language.lm_head.weight"
 _FUSED = ".self_attn.query_key_value."
 _ROTARY = re.compile(r"^language_model\..*\.rotary_emb\.inv_freq$")
 
@@ -64,7 +65,8 @@ def build_model(
             files is rounded to bfloat16 and never had an effect in the original.
 
     Raises:
-        ConfigError: If a key is missing, unknown, double or of another shape.
+        ConfigError: If a key is missing (the output layer may be where it is tied to the
+            embeddings), unknown, double or of another shape.
     """
     with torch.device("meta"):
         model = OwlModel(config)
@@ -72,6 +74,8 @@ def build_model(
     for name, tensor in tensors:
         for target, value in _targets(name, tensor, config):
             _fill(model, target, value.to(device=device, dtype=dtype), name, filled)
+    if config.text_config.tie_word_embeddings and _HEAD not in filled:
+        _fill(model, _HEAD, model.language.get_input_embeddings().weight, _HEAD, filled)
     missing = sorted({name for name, _ in model.named_parameters()} - filled)
     if missing:
         raise ConfigError(f"Expected weights for {_some(missing)}, but the files have none.")

@@ -18,8 +18,12 @@ import sentencepiece
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from naive_owl import Naive  # noqa: E402
+
 from phybench import Clip, ConfigError, Failure, JudgeRequest, Score  # noqa: E402
-from phybench.judges.videophy2 import VideoPhy2  # noqa: E402
+from phybench.judges.mplug_owl.frames import normalise, read_clip  # noqa: E402
+from phybench.judges.mplug_owl.tokens import OwlTokenizer  # noqa: E402
+from phybench.judges.videophy2 import VideoPhy2, prompts_of  # noqa: E402
 from phybench.testing import check_judge  # noqa: E402
 
 EOS = 2
@@ -167,6 +171,50 @@ def test_a_broken_clip_fails_alone(random_folder, clip, tmp_path):
     kinds = [getattr(result, "kind", "scored") for result in results]
     assert kinds == ["scored", "decode", "no-video", "scored"]
     assert results[0].sa == pytest.approx(results[3].sa, abs=1e-6)
+
+
+ODD = {
+    "one query, patches that do not fill the frame": {
+        "queries": 1,
+        "vision": {"image_size": 37, "patch_size": 16, "num_hidden_layers": 1},
+        "bridge": {"num_attention_heads": 6, "num_hidden_layers": 3},
+        "text": {"hidden_size": 36, "num_attention_heads": 3, "vocab_size": 420},
+    },
+    "many queries, wide gate, fewer positions than ids": {
+        "queries": 20,
+        "vision": {"hidden_size": 30, "num_attention_heads": 5, "patch_size": 7},
+        "bridge": {"hidden_size": 30, "encoder_hidden_size": 30, "intermediate_size": 2816},
+        "text": {"num_hidden_layers": 3, "rms_norm_eps": 1e-5, "max_position_embeddings": 100},
+    },
+}
+
+
+@pytest.mark.parametrize("layout", ["shards", "safe-shards"])
+@pytest.mark.parametrize("name", ODD)
+def test_a_checkpoint_of_any_size_replies_as_its_naive_spelling(tmp_path, name, layout):
+    """From the file's pixels to the words, with each question and token computed from scratch."""
+    config = tiny.sizes(**ODD[name])
+    state = tiny.random_state(config, seed=len(name))
+    folder = tiny.write_checkpoint(tmp_path / "judge", config, state, layout)
+    path = tiny.write_clip(tmp_path / "clip.mp4", frames=5, size=(48, 64))
+    request = JudgeRequest(Clip(path, "sha"), "a ball falls", RULES[:1])
+    judge = VideoPhy2(model=str(folder), reading="faithful", max_new_tokens=4)
+    reply = json.loads(judge.score([request])[0].reply)
+    pixels = normalise(read_clip(path, config["vision_config"]["image_size"])).double().numpy()
+    naive = Naive(config, state)
+    media = naive.media(naive.vision(pixels))
+    queries = config["num_query_tokens"]
+    tokenizer = OwlTokenizer(folder / "tokenizer.model", media_tokens=queries + 1, bos=1)
+    expected = []
+    for prompt in prompts_of(request):
+        ids = tokenizer.encode_turns_whole(prompt)
+        for _ in range(4):
+            ids.append(int(naive.logits(ids, media)[-1].argmax()))
+            if ids[-1] == EOS:
+                break
+        expected.append(tokenizer.decode(ids[len(tokenizer.encode_turns_whole(prompt)) :]))
+    assert [reply["sa"], reply["pc"], *reply["rules"]] == expected
+    assert len(set(expected)) > 1
 
 
 def test_a_prompt_longer_than_the_model_reads_fails_alone(random_folder, clip):

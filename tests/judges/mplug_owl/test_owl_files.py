@@ -58,11 +58,11 @@ def test_the_hub_cache_is_searched_and_gives_the_commit(checkpoint, nowhere):
     shutil.copytree(checkpoint, hub / "snapshots/abc123")
     files = find_files("owner/judge", PUBLISHED)
     assert files.revision == "abc123"
-    assert len(files.weights) == 2
+    assert len(files.weights) == 3
 
 
 @pytest.mark.parametrize(
-    "name", ["config.json", "tokenizer.model", "pytorch_model-00002-of-00002.bin"]
+    "name", ["config.json", "tokenizer.model", "pytorch_model-00002-of-00003.bin"]
 )
 def test_a_missing_file_is_named(checkpoint, tmp_path, name):
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
@@ -97,7 +97,7 @@ def test_another_models_configuration_is_refused(checkpoint, tmp_path, content):
         find_files(str(folder), PUBLISHED)
 
 
-@pytest.mark.parametrize("layout", ["shards", "single", "safetensors"])
+@pytest.mark.parametrize("layout", ["shards", "single", "safetensors", "safe-shards"])
 def test_the_digest_follows_the_weights_not_the_place(tmp_path, layout):
     config = tiny.sizes()
     first = tiny.write_checkpoint(tmp_path / "a", config, tiny.random_state(config, 1), layout)

@@ -100,7 +100,7 @@ def test_the_rotary_table_is_computed_not_loaded():
     assert weights == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("layout", ["shards", "single", "safetensors"])
+@pytest.mark.parametrize("layout", ["shards", "single", "safetensors", "safe-shards"])
 def test_every_public_layout_gives_the_same_model(tmp_path, layout):
     config = tiny.sizes()
     state = tiny.random_state(config, seed=7)
@@ -234,6 +234,29 @@ def test_the_real_sizes_load_without_the_key_list_too():
     shapes = tiny.key_shapes(tiny.sizes(queries=64, **REAL))
     assert len(shapes) == 949
     assert sum(p.numel() for p in load_on_meta(shapes).parameters()) == 7_152_635_904 - 32 * 64
+
+
+def test_what_a_saved_config_leaves_out_has_the_originals_defaults():
+    whole = tiny.sizes(queries=64, **REAL)
+    left_out = {"model_type": "mplug-owl", "text_config": {"pad_token_id": None}}
+    assert OwlConfig.model_validate(left_out) == OwlConfig.model_validate(
+        {**whole, "visual_abstractor_config": {"intermediate_size": 4096}}
+    )
+    config = tiny.sizes()
+    del config["visual_abstractor_config"]["encoder_hidden_size"]
+    model_of(config, tiny.random_state(config))
+
+
+def test_a_tied_output_layer_may_be_left_out():
+    config = tiny.sizes(text={"tie_word_embeddings": True})
+    state = tiny.random_state(config)
+    del state["language_model.lm_head.weight"]
+    model = model_of(config, state)
+    embeddings = state["language_model.model.embed_tokens.weight"].float()
+    assert torch.equal(model.language.lm_head.weight, embeddings)
+    assert torch.equal(model.language.get_input_embeddings().weight, embeddings)
+    with pytest.raises(ConfigError, match=r"language\.lm_head\.weight"):
+        model_of(tiny.sizes(), state)
 
 
 @pytest.mark.parametrize(("intermediate", "width"), [(4096, 2816), (2816, 2816), (96, 256)])

@@ -96,6 +96,9 @@ def test_vision_tower():
     states = model().vision(pixels())
     close(states[:, :, :8], "vision_last_hidden_state_first8tok", 2e-6)
     close(states.mean(2), "vision_last_hidden_state_mean_tok", 2e-6)
+    # The model does not use its pooled output: the normalised mean of the class tokens.
+    pooled = model().vision.post_layernorm(states[:, :, 0].mean(1))
+    close(pooled, "vision_pooler", 2e-6)
     image = model().vision(pixels()[:1, :, :1])
     close(image[:, :, :8], "vision_image_last_hidden_state_first8tok", 2e-6)
 
