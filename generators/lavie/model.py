@@ -188,7 +188,12 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D
 
-    from phybench.generators.lavie.temporal import ClipGroupNorm, ClipLayout, ClipTransformerBlock
+    from phybench.generators.lavie.temporal import (
+        ROTARY_DIMENSIONS,
+        ClipGroupNorm,
+        ClipLayout,
+        ClipTransformerBlock,
+    )
 
     library: Any = diffusers
     unet = library.UNet2DConditionModel.from_config(dict(config))
@@ -204,6 +209,11 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     for name, block in list(unet.named_modules()):
         if isinstance(block, BasicTransformerBlock):
             width = block.attn1.to_q.in_features
+            if width < heads * ROTARY_DIMENSIONS:
+                raise ConfigError(
+                    f"Expected heads of at least {ROTARY_DIMENSIONS} channels, which LaVie "
+                    f"rotates, but `{name}` has {heads} heads of {width // heads}."
+                )
             unet.set_submodule(name, ClipTransformerBlock(block, width, heads, layout))
     return unet, layout
 

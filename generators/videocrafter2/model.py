@@ -23,7 +23,12 @@ from phybench.generators.videocrafter2.key_map import (
     vae_shape,
     vae_tensors,
 )
-from phybench.generators.videocrafter2.sampler import DdimSchedule, noise_schedule, sample
+from phybench.generators.videocrafter2.sampler import (
+    DdimSchedule,
+    noise_schedule,
+    rescale_table,
+    sample,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -165,12 +170,17 @@ def _part(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 
 
 def _check_schedule(state: Mapping[str, torch.Tensor]) -> None:
-    """Refuse a checkpoint that was trained with another noise schedule than ours."""
+    """Refuse a checkpoint that was trained with another noise schedule or rescaling than ours."""
     import torch
 
-    stored = state.get("alphas_cumprod")
-    if stored is not None and not torch.allclose(stored.float(), noise_schedule(), atol=1e-3):
-        raise ConfigError("The checkpoint was trained with another noise schedule.")
+    if "alphas_cumprod" not in state:
+        return  # weights alone: nothing is said of the schedule
+    for name, ours in (("alphas_cumprod", noise_schedule()), ("scale_arr", rescale_table())):
+        stored = state.get(name)
+        if stored is None or stored.shape != ours.shape:
+            raise ConfigError(f"Expected the checkpoint's `{name}` to have {len(ours)} entries.")
+        if not torch.allclose(stored.float(), ours, atol=1e-3):
+            raise ConfigError(f"The checkpoint was trained with another schedule (`{name}`).")
 
 
 def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
@@ -254,8 +264,14 @@ def load_text(tensors: Mapping[str, torch.Tensor], heads: int | None) -> torch.n
         shape = text_shape(_shapes(tensors))
     except (KeyError, ValueError) as error:
         raise ConfigError(f"The checkpoint does not fit the text tower: no {error}.") from error
+    heads = heads or _default_heads(shape.width)
+    if shape.width % heads:
+        raise ConfigError(
+            f"Expected `text_heads` to divide the text tower's width {shape.width}, but got "
+            f"{heads}."
+        )
     with torch.device("meta"):
-        text = build_text(shape, heads or _default_heads(shape.width))
+        text = build_text(shape, heads)
     # Position ids are no weights: they are built anew, because the meta device holds no values.
     text.embeddings.position_ids = torch.arange(shape.context)[None]
     return load_strictly(text, text_tensors(tensors, shape.blocks), "text tower")

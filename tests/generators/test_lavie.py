@@ -74,18 +74,35 @@ def random_unet(
     return {n: FREQUENCIES.clone() if n.endswith("freqs") else t for n, t in made.items()}
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_checkpoint(
+    folder: Path,
+    *,
+    channels: tuple[int, ...] = (64, 64),
+    layers: int = 1,
+    heads: int = 2,
+    context: int = 8,
+    groups: int = 8,
+    vae: tuple[int, ...] = (8, 8),
+    saved_as: str = "bin",
+) -> None:
     """The public layout: weights, and Stable Diffusion 1.4 in a folder beside them."""
-    folder = tmp_path_factory.mktemp("lavie")
-    torch.save(random_unet(), folder / "lavie_base.pt")
+    torch.save(random_unet(channels, layers, heads, context), folder / "lavie_base.pt")
     base = folder / "stable-diffusion-v1-4"
     (base / "unet").mkdir(parents=True)
-    (base / "unet" / "config.json").write_text(json.dumps(config((64, 64), 2, 1, 8)))
+    unet = {**config(channels, heads, layers, context), "norm_num_groups": groups}
+    (base / "unet" / "config.json").write_text(json.dumps(unet))
     torch.manual_seed(3)
-    tiny_pipelines.sd_vae().save_pretrained(base / "vae", safe_serialization=False)
-    tiny_pipelines.clip_encoder().save_pretrained(base / "text_encoder")
+    safe = saved_as == "safetensors"
+    decoder = tiny_pipelines.sd_vae(vae)
+    decoder.save_pretrained(base / "vae", safe_serialization=safe)
+    tiny_pipelines.clip_encoder(context).save_pretrained(base / "text_encoder")
     tiny_pipelines.save_clip_tokenizer(base / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lavie")
+    write_checkpoint(folder)
     return folder
 
 
@@ -270,6 +287,36 @@ def test_checkpoints_of_other_sizes_run_clip_by_clip(
         moved = networks.predict_noise(latents[:1], 7, text[:1])
     assert torch.allclose(both[:1], alone, atol=1e-5)
     assert float((moved[:, :, 0] - alone[:, :, 0]).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"channels": (64, 64, 128, 128)},
+        {"channels": (64,), "context": 24},
+        {"channels": (96, 192), "heads": 3, "layers": 2},
+        {"channels": (256,), "heads": 8, "groups": 32},
+        {"vae": (8, 8, 16, 16)},
+        {"vae": (8,), "context": 16, "saved_as": "safetensors"},
+    ],
+    ids=lambda sizes: " ".join(f"{name}={value}" for name, value in sizes.items()),
+)
+def test_whole_checkpoints_of_other_sizes_make_clips(tmp_path: Path, sizes: dict[str, Any]) -> None:
+    """Every tensor finds its place: loading is strict."""
+    vae = sizes.get("vae", (8, 8))
+    channels = sizes.get("channels", (64, 64))
+    write_checkpoint(tmp_path, **sizes)
+    side = max(4, 2 ** (len(channels) + len(vae) - 1))
+    plugin = make(tmp_path, width=side, height=2 * side, frames=2)
+    clip = plugin.generate([ClipRequest("a ball falls", 1)])[0]
+    assert isinstance(clip, Frames), clip
+    assert clip.frames.shape == (2, 2 * side, side, 3)
+    assert clip.frames.std() > 1
+
+
+def test_heads_too_narrow_to_be_rotated_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 32 channels"):
+        model_of.load_unet(random_unet((32, 32)), config((32, 32), 2, 1, 8))
 
 
 # --- the plugin ----------------------------------------------------------------------------------

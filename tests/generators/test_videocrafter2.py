@@ -43,14 +43,22 @@ def _one_thread() -> None:
 
 
 def random_state(
-    channels: tuple[int, ...] = (32, 64), layers: int = 1, head: int = 8, context: int = 32
+    channels: tuple[int, ...] = (32, 64),
+    layers: int = 1,
+    head: int = 8,
+    context: int = 32,
+    *,
+    attends: tuple[bool, ...] = (),
+    vae: tuple[int, ...] = (32, 32),
+    vae_layers: int = 1,
+    blocks: int = 3,
 ) -> dict[str, Any]:
     torch.manual_seed(1)
-    attends = tuple(level < len(channels) - 1 for level in range(len(channels)))
+    attends = attends or tuple(level < len(channels) - 1 for level in range(len(channels)))
     return {
         **random_tensors(names.vc2_unet(channels, layers, attends, head, context), UNET),
-        **random_tensors(names.ldm_vae((32, 32), 1), VAE),
-        **random_tensors(names.openclip_text(context, 3, VOCABULARY), TEXT),
+        **random_tensors(names.ldm_vae(vae, vae_layers), VAE),
+        **random_tensors(names.openclip_text(context, blocks, VOCABULARY), TEXT),
         "betas": torch.zeros(1000),
         "alphas_cumprod": noise_schedule(),
         "scale_arr": rescale_table(),
@@ -263,6 +271,46 @@ def test_checkpoints_of_other_sizes_run(
     assert out.std() > 0
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"channels": (32, 64, 96, 96), "attends": (True, True, True, False)},
+        {"channels": (32, 64), "attends": (True, True)},
+        {"channels": (32, 64), "attends": (False, True)},
+        {"channels": (96, 64, 32), "attends": (True, False, True), "layers": 2},
+        {"channels": (64,), "attends": (True,), "head": 32},
+        {"vae": (32, 64, 64, 96), "vae_layers": 2},
+        {"vae": (64,), "blocks": 2},
+        {"context": 320, "blocks": 6, "head": 16},
+    ],
+    ids=lambda sizes: " ".join(f"{name}={value}" for name, value in sizes.items()),
+)
+def test_whole_checkpoints_of_other_sizes_make_clips(
+    checkpoint: Path, tmp_path: Path, sizes: dict[str, Any]
+) -> None:
+    """Every tensor finds its place: loading is strict."""
+    torch.save({"state_dict": random_state(**sizes), "step": 7}, tmp_path / "model.ckpt")
+    levels = len(sizes.get("channels", (32, 64))) + len(sizes.get("vae", (32, 32)))
+    side = max(4, 2 ** (levels - 1))
+    plugin = make(checkpoint, model=str(tmp_path), width=side, height=2 * side, frames=2)
+    clip = plugin.generate([ClipRequest("a ball falls", 1)])[0]
+    assert isinstance(clip, Frames), clip
+    assert clip.frames.shape == (2, 2 * side, side, 3)
+    assert clip.frames.std() > 1
+
+
+def test_weights_in_half_precision_load(checkpoint: Path, tmp_path: Path) -> None:
+    halved = {name: tensor.half() for name, tensor in random_state().items()}
+    torch.save({"state_dict": halved}, tmp_path / "model.ckpt")
+    made = make(checkpoint, model=str(tmp_path)).generate([ClipRequest("a ball", 1)])[0]
+    assert isinstance(made, Frames), made
+
+
+def test_heads_that_do_not_fit_the_text_tower_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`text_heads` to divide"):
+        vc2.networks_from(random_state(), text_heads=5)
+
+
 def test_frame_rate_text_and_time_reach_the_denoiser() -> None:
     networks = vc2.networks_from(random_state())
     torch.manual_seed(3)
@@ -381,7 +429,9 @@ def test_code_in_a_checkpoint_runs_only_on_an_explicit_wish(
     assert isinstance(trusting.generate([ClipRequest("a", 1)])[0], Frames)
 
 
-@pytest.mark.parametrize("fault", ["missing", "extra", "shape", "schedule", "noise"])
+@pytest.mark.parametrize(
+    "fault", ["missing", "extra", "shape", "schedule", "rescaling", "no rescaling", "noise"]
+)
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path: Path, fault: str) -> None:
     state = random_state()
     if fault == "missing":
@@ -392,6 +442,10 @@ def test_checkpoints_that_do_not_fit_are_refused(tmp_path: Path, fault: str) -> 
         state[f"{VAE}quant_conv.bias"] = torch.zeros(9)
     elif fault == "schedule":
         state["alphas_cumprod"] = noise_schedule() * 0.9
+    elif fault == "rescaling":
+        state["scale_arr"] = rescale_table() * 0.9
+    elif fault == "no rescaling":
+        del state["scale_arr"]
     path = tmp_path / "model.ckpt"
     if fault == "noise":
         path.write_bytes(pickle.dumps([1])[:-2])

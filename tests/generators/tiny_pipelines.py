@@ -126,13 +126,13 @@ def umt5_encoder() -> Any:
     )
 
 
-def clip_encoder() -> Any:
+def clip_encoder(width: int = 8) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=520,
-            hidden_size=8,
+            hidden_size=width,
             intermediate_size=37,
             num_attention_heads=4,
             num_hidden_layers=2,
@@ -143,16 +143,16 @@ def clip_encoder() -> Any:
     )
 
 
-def sd_vae() -> Any:
+def sd_vae(channels: tuple[int, ...] = (8, 8)) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=(8, 8),
+        block_out_channels=channels,
         in_channels=3,
         out_channels=3,
         latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
         norm_num_groups=2,
         sample_size=32,
     )
