@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from phybench.metrics import MEASURES, CellMetrics
+from phybench.metrics import MEASURES, CellMetrics, MeasuredRate
 
 COLUMNS = (
     "refiner",
@@ -32,27 +32,31 @@ _DIGITS = 6
 
 def row(cell: CellMetrics) -> dict[str, Any]:
     """A cell as a leaderboard row: rates in 0..1, ``None`` where nothing was scored."""
-    values: dict[str, Any] = {
+    return {
         "refiner": cell.refiner,
         "generator": cell.generator,
         "judge": cell.judge,
         **{f"n_{status}": count for status, count in cell.counts.items()},
-    }
-    for measure in MEASURES:
-        rate = cell.rates[measure]
-        values[measure] = _number(rate.rate)
-        values[f"{measure}_low"] = _number(rate.interval.low)
-        values[f"{measure}_high"] = _number(rate.interval.high)
-        values[f"{measure}_worst"] = _number(rate.worst)
-        values[f"{measure}_best"] = _number(rate.best)
-    return {
-        **values,
+        **rate_columns(cell.rates),
         "sa_mean": _number(cell.sa_mean),
         "pc_mean": _number(cell.pc_mean),
         "rank_low": cell.rank.low,
         "rank_high": cell.rank.high,
         "signature": cell.signature,
     }
+
+
+def rate_columns(rates: Mapping[str, MeasuredRate]) -> dict[str, float | None]:
+    """Each measure's rate with its interval and bounds, ``None`` where nothing was scored."""
+    values: dict[str, float | None] = {}
+    for measure in MEASURES:
+        rate = rates[measure]
+        values[measure] = _number(rate.rate)
+        values[f"{measure}_low"] = _number(rate.interval.low)
+        values[f"{measure}_high"] = _number(rate.interval.high)
+        values[f"{measure}_worst"] = _number(rate.worst)
+        values[f"{measure}_best"] = _number(rate.best)
+    return values
 
 
 def _number(value: float) -> float | None:
@@ -128,7 +132,11 @@ SIMULATED = (
 
 def percent(cell: CellMetrics, measure: str) -> str:
     """A rate with its interval in per cent, or a dash if nothing was scored."""
-    rate = cell.rates[measure]
+    return interval_text(cell.rates[measure])
+
+
+def interval_text(rate: MeasuredRate) -> str:
+    """A rate with its interval in per cent, or a dash if nothing was scored."""
     if math.isnan(rate.rate):
         return "–"
     low, high = 100 * rate.interval.low, 100 * rate.interval.high

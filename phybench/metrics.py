@@ -81,20 +81,31 @@ def _ranks(cells: Sequence[Cell]) -> dict[tuple[str, str, str], Rank]:
 
 
 def _cell_metrics(cell: Cell, rank: Rank, signature: str) -> CellMetrics:
-    counts = {"planned": cell.status.size}
-    for status in (Status.SCORED, Status.UNSCORED, Status.FAILED):
-        counts[status.name.lower()] = int((cell.status == status).sum())
+    counts = count_statuses(cell, cell.status.size)
     return CellMetrics(
         cell.refiner,
         cell.generator,
         cell.judge,
         counts,
-        {name: _rate(cell, name, counts) for name in MEASURES},
+        measured_rates(cell, counts),
         arm_mean(cell.sa).mean if counts["scored"] else math.nan,
         arm_mean(cell.pc).mean if counts["scored"] else math.nan,
         rank,
         signature,
     )
+
+
+def count_statuses(cell: Cell, planned: int) -> dict[str, int]:
+    """Items of a cell by status, of ``planned`` in all."""
+    counts = {"planned": planned}
+    for status in (Status.SCORED, Status.UNSCORED, Status.FAILED):
+        counts[status.name.lower()] = int((cell.status == status).sum())
+    return counts
+
+
+def measured_rates(cell: Cell, counts: Mapping[str, int]) -> dict[str, MeasuredRate]:
+    """Success rates of a cell by measure, with the counts of :func:`count_statuses`."""
+    return {name: _rate(cell, name, counts) for name in MEASURES}
 
 
 def _rate(cell: Cell, name: str, counts: Mapping[str, int]) -> MeasuredRate:

@@ -7,6 +7,7 @@ from typing import Any
 
 from phybench.diagnostics import Diagnosis, diagnose, duplicates, summary
 from phybench.records import ITEMS, read_jsonl
+from phybench.results import read_header
 
 
 def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
@@ -18,8 +19,11 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
     Returns:
         By ``refiner|generator``, the summary of :func:`phybench.diagnostics.summary` with
         ``duplicates``, the number of different prompts that share their refinement with another.
-        Lengths in the generator's tokens are there where the generator recorded them.
+        Lengths in the generator's tokens are there where the generator recorded them, and the
+        share that it cut where it has a budget.
     """
+    generators = read_header(folder)["plugins"]["generator"]
+    budgets = {each["name"]: each["prompt_budget"] for each in generators}
     found: dict[str, dict[tuple[str, str], Diagnosis]] = {}
     texts: dict[str, dict[str, str]] = {}
     for row in read_jsonl(folder / ITEMS):
@@ -31,7 +35,10 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
         own = found.setdefault(arm, {})
         if (row["prompt_id"], text) not in own:
             tokens = (row.get("clip") or {}).get("meta", {}).get("prompt_tokens")
-            own[row["prompt_id"], text] = diagnose(row["prompt"], text, tokens=tokens)
+            budget = budgets[row["generator"]]
+            own[row["prompt_id"], text] = diagnose(
+                row["prompt"], text, tokens=tokens, budget=budget
+            )
     return {
         arm: {
             **summary(list(own.values())),

@@ -28,6 +28,7 @@ from phybench.refinements import describe_refinements
 from phybench.registry import Kind, unknown
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
+from phybench.truncation import split_by_truncation
 
 EXECUTORS = ("serial", "local")
 RUNS = Path("results") / "runs"
@@ -150,6 +151,9 @@ def publish(folder: Path, *, plots: bool = True) -> tuple[CellMetrics, ...]:
         "cells": to_results(cells),
         "refinements": describe_refinements(folder),
     }
+    parts = split_by_truncation(run)
+    if parts:
+        with_header["by_truncated"] = [part.row() for part in parts]
     write_text(folder / RESULTS, json.dumps(with_header, indent=2, ensure_ascii=False) + "\n")
     return cells
 

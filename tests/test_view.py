@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from phybench import Clip, ConfigError, Failure
 from phybench.clips import described
+from phybench.compare.pairing import pair_runs
 from phybench.judged_items import clip_of, read_items
 from phybench.merging import merge_runs
 from phybench.plan import build_plan
@@ -248,6 +249,8 @@ def test_two_views_share_no_score_and_no_table(examples: Path) -> None:
     assert digests[0] != digests[1]
     with pytest.raises(ConfigError, match="same settings"):
         merge_runs([load_run(Path("one")), load_run(Path("two"))])
+    with pytest.raises(ConfigError, match="`brightness` differs in its fingerprint"):
+        pair_runs([load_run(Path("one")), load_run(Path("two"))])
     with pytest.raises(ConfigError, match="other `view`"):
         do_run(run_config(prompts, view=two), Path("one"), Path("cache"))
     with pytest.raises(ConfigError, match="other `view`"):

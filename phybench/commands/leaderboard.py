@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.commands.console import emit_json, note
-from phybench.commands.run import show_cells
+from phybench.commands.console import emit_json, note, stdout
+from phybench.commands.run import SIMULATED_TITLE, show_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from phybench.results import Run
+    from phybench.truncation import Part
 
 
 def leaderboard(
@@ -16,6 +22,10 @@ def leaderboard(
     csv: Annotated[Path | None, typer.Option(help="Write the table as csv.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Draw the plots into this folder.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="truncated: apart for texts that the generator read whole and cut."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Print the leaderboard of runs on the same prompts, seeds and judges."""
@@ -25,8 +35,12 @@ def leaderboard(
     from phybench.records import write_text
     from phybench.results import load_run
 
-    run = merge_runs([load_run(folder) for folder in runs])
+    loaded = [load_run(folder) for folder in runs]
+    run = merge_runs(loaded)
     simulated = bool(run.header["simulated"])
+    if by is not None:
+        _split(by, loaded, csv, markdown, plots, as_json=as_json, simulated=simulated)
+        return
     cells = measure(run)
     if csv is not None:
         write_text(csv, to_csv(cells))
@@ -41,3 +55,48 @@ def leaderboard(
         emit_json({"simulated": simulated, "cells": to_results(cells)})
     else:
         show_cells(cells, simulated=simulated)
+
+
+def _split(
+    by: str,
+    runs: Sequence[Run],
+    csv: Path | None,
+    markdown: Path | None,
+    plots: Path | None,
+    *,
+    as_json: bool,
+    simulated: bool,
+) -> None:
+    from phybench.errors import ConfigError
+    from phybench.records import write_text
+    from phybench.registry import unknown
+    from phybench.truncation import known_parts, to_csv, to_markdown
+
+    if by != "truncated":
+        raise ConfigError(unknown("value of `--by`", by, ["truncated"]))
+    if plots is not None:
+        raise ConfigError("Expected `--by` without `--plots`: there are no plots of parts.")
+    parts = known_parts(runs)
+    if csv is not None:
+        write_text(csv, to_csv(parts))
+    if markdown is not None:
+        write_text(markdown, to_markdown(parts, simulated=simulated))
+    if as_json:
+        emit_json({"simulated": simulated, "parts": [part.row() for part in parts]})
+    else:
+        _show_parts(parts, simulated=simulated)
+
+
+def _show_parts(parts: Sequence[Part], *, simulated: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from phybench.truncation import columns_of
+
+    title = SIMULATED_TITLE if simulated else None
+    table = Table("refiner", "generator", "judge", "text", title=title)
+    for column in ("SA %", "PC %", "joint %", "scored", "failed"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for part in parts:
+        table.add_row(*map(escape, columns_of(part)))
+    stdout().print(table)

@@ -22,6 +22,7 @@ DEFAULT_JUDGES = ("kinematic",)
 DEFAULT_LIMIT = 150
 """Prompts of the bundled set when no prompt set is named: a run of under a minute on two cores."""
 DEFAULT_SEEDS = 2
+SIMULATED_TITLE = "simulated world: says nothing about real models"
 
 Refiners = Annotated[
     list[str] | None, typer.Option("-r", "--refiner", help="Refiner SPEC; repeat for several.")
@@ -245,7 +246,7 @@ def show_cells(cells: Sequence[CellMetrics], *, simulated: bool) -> None:
     from phybench.leaderboard import ordered, percent, rank_text
     from phybench.metrics import MEASURES
 
-    title = "simulated world: says nothing about real models" if simulated else None
+    title = SIMULATED_TITLE if simulated else None
     table = Table(title=title)
     for column in ("rank", "refiner", "generator", "judge"):
         table.add_column(column)
