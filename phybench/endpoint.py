@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 8 * 2**20
 """Longest body read from a server; a chat completion is some kilobytes."""
+_SHORTEST_SECRET = 8
+"""Characters from which a key is taken for a secret and not for a word such as ``EMPTY``."""
 _STOPPING = frozenset({"auth", "credit", "cost-limit"})
 
 
@@ -317,14 +319,14 @@ class ChatClient:
                     raise failed("parse", f"The reply is longer than {MAX_REPLY_BYTES} bytes.")
                 if time.monotonic() > deadline:
                     raise transient("timeout", f"No reply within {self._endpoint.timeout_s} s.")
-        return b"".join(chunks)
+        return self._scrub_reply(b"".join(chunks))
 
     def _read(self, body: bytes, latency_s: float) -> Reply:
         try:
             completion = Completion.model_validate_json(body)
         except ValidationError as error:
             problem = f"The server's reply is no chat completion: {first_problem(error)}."
-            text = self._scrub(body[:2000].decode("utf-8", "replace"))
+            text = body[:2000].decode("utf-8", "replace")
             # A body that is not even JSON was cut or mangled on the way; asking again may help.
             kind = transient if is_broken_json(body) else failed
             raise kind("parse", problem, reply=text) from None
@@ -344,6 +346,14 @@ class ChatClient:
             latency_s=latency_s,
             system_fingerprint=completion.system_fingerprint or "",
         )
+
+    def _scrub_reply(self, body: bytes) -> bytes:
+        """Take the key out of what will be recorded, if a proxy or debugging server repeats it.
+
+        Words that stand in for a key (``EMPTY``) are no secret and may be the answer's own.
+        """
+        secret = self._endpoint.key_env and len(self._key) >= _SHORTEST_SECRET
+        return body.replace(self._key.encode(), b"[key]") if secret else body
 
     def _scrub(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._endpoint.key_env else text

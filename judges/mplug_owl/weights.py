@@ -47,7 +47,7 @@ _RENAMES = (
     ),
     (r"^language_model\.", "language."),
 )
-_HEAD = "language.lm_head.weight"
+_HEAD, _EMBEDDINGS = "language.lm_head.weight", "language.model.embed_tokens.weight"
 _FUSED = ".self_attn.query_key_value."
 _ROTARY = re.compile(r"^language_model\..*\.rotary_emb\.inv_freq$")
 
@@ -75,7 +75,7 @@ def build_model(
         for target, value in _targets(name, tensor, config):
             _fill(model, target, value.to(device=device, dtype=dtype), name, filled)
     if config.text_config.tie_word_embeddings and _HEAD not in filled:
-        _fill(model, _HEAD, model.language.get_input_embeddings().weight, _HEAD, filled)
+        _fill(model, _HEAD, model.get_parameter(_EMBEDDINGS), _HEAD, filled)
     missing = sorted({name for name, _ in model.named_parameters()} - filled)
     if missing:
         raise ConfigError(f"Expected weights for {_some(missing)}, but the files have none.")

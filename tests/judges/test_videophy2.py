@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 import tracemalloc
+import weakref
 from pathlib import Path
 
 import owl_checkpoint as tiny
@@ -274,6 +275,26 @@ def test_memory_does_not_grow_with_the_number_of_clips(random_folder, clip):
 
     # A clip's 32 frames of 28x28 are 75 kB in NumPy; 50 more would be 3.8 MB if they were kept.
     assert peak(60) - peak(10) < 1_000_000
+
+
+def test_few_clips_are_held_at_a_time_however_many_there_are(random_folder, clip, monkeypatch):
+    """Every decoded clip is watched: alive are those in the model's hands and those read ahead."""
+    from phybench.judges.mplug_owl import engine
+
+    read, watched, alive = engine.read_clip, [], []
+
+    def watching(path, size, *, expected):
+        frames = read(path, size, expected=expected)
+        watched.append(weakref.ref(frames))
+        alive.append(sum(each() is not None for each in watched))
+        return frames
+
+    monkeypatch.setattr(engine, "read_clip", watching)
+    judge = VideoPhy2(model=str(random_folder), reading="expected", batch=2, max_new_tokens=1)
+    assert len(judge.score([JudgeRequest(clip, "a ball")] * 40)) == len(watched) == 40
+    # Two batches: the one being scored and the one being read; each read adds its own.
+    assert max(alive) <= 2 * 2 + 1
+    assert all(each() is None for each in watched)
 
 
 def test_bfloat16_gives_scores_too(random_folder, clip):

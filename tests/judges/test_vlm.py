@@ -209,12 +209,63 @@ def test_everything_else_is_a_failure_with_the_reply(clip, text):
         (fake.content_filter(), "filter"),
         (fake.reply('{"sa": 4', finish_reason="length"), "length"),
         (fake.status(401), "auth"),
+        (fake.status(429, retry_after="3000"), "rate-limit"),
+        (fake.cut_off(), "connection"),
+        (fake.hang(), "timeout"),
+        (fake.raw(b"<html>busy</html>"), "parse"),
+        (fake.raw(b"[]"), "parse"),
+        (fake.raw(b'{"choices": []}'), "parse"),
+        (fake.raw(b'{"choices": [{"message": {"content": 4}}]}'), "parse"),
+        (fake.raw(b'{"choices": [{"message": {"content": ["4"]}}]}'), "parse"),
+        (fake.raw(b'{"choices": "4"}'), "parse"),
     ],
 )
 def test_a_service_that_fails_gives_a_failure(clip, action, kind):
-    result, _ = judged(action, clip)
+    result, _ = judged(action, clip, timeout_s=0.5 if action == fake.hang() else 30.0)
     assert isinstance(result, Failure)
     assert result.kind == kind
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [fake.status(429, retry_after="0")],
+        [fake.status(429, retry_after="0.01"), fake.status(503, retry_after="0")],
+    ],
+)
+def test_what_passes_is_waited_for(clip, faults):
+    result, server = judged([*faults, fake.reply(rating())], clip, attempts=4)
+    assert (result.sa, len(server.requests)) == (4, len(faults) + 1)
+
+
+def test_the_key_is_on_no_disk(tmp_path):
+    """A run with good replies, with refusals that repeat the key, and with errors that do."""
+    from harness import do_run, run_config
+
+    actions = [
+        fake.reply(rating()),
+        fake.status(400, message=f"bad request of {KEY}"),
+        fake.refusal(f"I know {KEY}"),
+        fake.raw(f'{{"error": "{KEY}"'.encode()),
+    ]
+    with fake.FakeOpenAI(actions) as server:
+        judge = (
+            f"vlm:model=fake-model,base_url={server.url},key_env=JUDGE_KEY,attempts=1,"
+            "concurrency=1,frames=1"
+        )
+        plan = run_config(
+            None,
+            refiners=("identity",),
+            generators=("tabletop",),
+            judges=(judge,),
+            seeds=1,
+            limit=len(actions),
+        )
+        do_run(plan, tmp_path / "run", tmp_path / "cache")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(server.requests) == len(actions)
+    assert len(files) > 5
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
 def test_not_assessable_is_unscored_with_the_reason(clip):
