@@ -175,6 +175,26 @@ def resolve(kind: Kind, spec: PluginSpec) -> tuple[EntryPoint, dict[str, object]
     return targets[preset["plugin"]], {**(preset.get("options") or {}), **spec.options}
 
 
+def accepts(kind: Kind, spec: PluginSpec, option: str) -> bool:
+    """Whether a plugin has an option; false for one in another interpreter, which cannot be asked.
+
+    Raises:
+        ConfigError: If there is no such plugin.
+        MissingExtraError: If its module needs a dependency that is not installed.
+    """
+    if spec.python:
+        return False
+    target, _ = resolve(kind, spec)
+    return option in inspect.signature(_load(kind, spec.name, target)).parameters
+
+
+def with_default(kind: Kind, spec: PluginSpec, option: str, value: object) -> PluginSpec:
+    """The spec with an option that neither the user nor a preset gives, if the plugin has it."""
+    if not accepts(kind, spec, option) or option in resolve(kind, spec)[1]:
+        return spec
+    return replace(spec, options={**spec.options, option: value})
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not there, with the closest ones that are."""
     choices = sorted(known)

@@ -14,13 +14,10 @@ from typing import Any, Literal
 
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
-from phybench.shortening import Shortening
+from phybench.shortening import TOKENS_PER_WORD, Shortening
 
 Language = Literal["english", "any"]
 
-TOKENS_PER_WORD = 1.5
-"""Tokens that we allow a word when a length in tokens becomes one in words. English takes about 1.3
-in CLIP's and T5's vocabularies; the rest is margin. Our choice."""
 DEFAULT_BUDGET = 226
 """Tokens that CogVideoX reads of a prompt (its README); LaVie and VideoCrafter2 read 77."""
 _LANGUAGE = {

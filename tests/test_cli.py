@@ -203,6 +203,60 @@ def test_refine_counts_tokens_as_the_generator_does(examples: Path) -> None:
     assert "does not count tokens" in refused.stderr
 
 
+CHAT = "chat:base_url=http://127.0.0.1:9/v1,model=m"
+NO_KEY = {"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": ""}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-r", "gpt-4o"), 150),  # 226 tokens, CogVideoX's, at 1.5 a word
+        (("-r", "gpt-4o:retires=2020-01-01"), 150),
+        (("-r", CHAT, "-g", "tabletop"), 341),  # 512 words
+        (("-r", f"{CHAT},budget=60", "-g", "tabletop"), 40),
+    ],
+)
+def test_the_system_prompt_shows_without_a_key(
+    examples: Path, arguments: tuple[str, ...], words: int
+) -> None:
+    pytest.importorskip("openai", reason="the extra `api` is not installed")
+    done = phybench("refine", *arguments, "--show-prompt", env=NO_KEY)
+    assert done.returncode == 0, done.stderr
+    assert f"at most {words} words" in done.stdout
+    refused = phybench("refine", *arguments, "a ball", env=NO_KEY)
+    assert refused.returncode == 2, "only showing needs no key"
+
+
+def test_the_generators_budget_reaches_the_model(examples: Path) -> None:
+    """What is sent, not only what is shown."""
+    pytest.importorskip("openai", reason="the extra `api` is not installed")
+    from fake_openai import FakeOpenAI, reply
+
+    answer = reply(json.dumps({"reasoning": "It falls.", "prompt": "A ball falls."}))
+    with FakeOpenAI([answer]) as server:
+        spec = f"chat:base_url={server.url},model=m,key_env="
+        done = phybench("refine", "-r", spec, "-g", "tabletop", "a ball")
+        assert (done.returncode, done.stdout) == (0, "A ball falls.\n"), done.stderr
+    assert "at most 341 words" in server.requests[0]["messages"][0]["content"]
+
+
+def test_a_generator_that_counts_characters_gets_fewer_words() -> None:
+    from types import SimpleNamespace
+
+    from phybench.registry import Opened
+    from phybench.shortening import length_budget
+    from phybench.spec import PluginSpec
+
+    def budget(limit: int | None, per_word: float) -> int | None:
+        plugin = SimpleNamespace(count_tokens=lambda texts: [len(texts[0].split()) * per_word])
+        info = SimpleNamespace(prompt_budget=limit)
+        return length_budget(Opened("generator", PluginSpec("g"), plugin, info))  # type: ignore[arg-type]
+
+    assert budget(None, 1.3) is None
+    assert (budget(226, 1.3), budget(226, 1.0)) == (226, 226)
+    assert budget(1000, 6.0) == 217  # 1000 * 1.5 / (1.15 * 6): 144 words, 870 characters
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ from phybench.commands.console import note
 
 if TYPE_CHECKING:
     from phybench.contracts import Failure, Refinement
+    from phybench.registry import Opened
+    from phybench.spec import PluginSpec
 
 
 def refine(
@@ -27,7 +29,11 @@ def refine(
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     generator: Annotated[
         str | None,
-        typer.Option("-g", "--generator", help="Count tokens as this generator does."),
+        typer.Option(
+            "-g",
+            "--generator",
+            help="Write for this generator's prompt budget, and count tokens as it does.",
+        ),
     ] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what was added and removed.")] = False,
     show_prompt: Annotated[
@@ -43,15 +49,17 @@ def refine(
 
     if n < 1:
         raise ConfigError(f"Expected `n` to be ≥ 1, but got {n}.")
-    opened = open_plugin("refiner", parse_spec(refiner))
+    counter = None if generator is None else _counter(generator)
+    spec = _within_budget(parse_spec(refiner), counter)
     if show_prompt:
-        typer.echo(_system_prompt(opened.plugin, refiner))
+        typer.echo(_system_prompt(spec))
         return
+    opened = open_plugin("refiner", spec)
     prompts = _prompts(text, file)
     texts = [prompt for prompt in prompts for _ in range(n)]
     seeds = [item_seed(seed, prompt, k) for prompt in prompts for k in range(n)]
     results = opened.plugin.refine(texts, seeds)
-    counts = _token_counts(generator, results)
+    counts = _token_counts(counter, results)
     failed = False
     for prompt, result, tokens in zip(texts, results, counts, strict=True):
         failed |= _show(prompt, result, tokens, as_json=as_json, diff=diff)
@@ -59,12 +67,39 @@ def refine(
         raise typer.Exit(1)
 
 
-def _system_prompt(plugin: Any, spec: str) -> str:
+def _counter(generator: str) -> Opened:
+    from phybench.contracts import TokenCounter
     from phybench.errors import ConfigError
+    from phybench.registry import open_plugin
+    from phybench.spec import parse_spec
 
+    opened = open_plugin("generator", parse_spec(generator))
+    if not isinstance(opened.plugin, TokenCounter):
+        raise ConfigError(f"Generator `{generator}` does not count tokens.")
+    return opened
+
+
+def _within_budget(spec: PluginSpec, generator: Opened | None) -> PluginSpec:
+    """The refiner's SPEC with the generator's budget, where it takes one and none is given."""
+    from phybench.registry import with_default
+    from phybench.shortening import length_budget
+
+    budget = None if generator is None else length_budget(generator)
+    return spec if budget is None else with_default("refiner", spec, "budget", budget)
+
+
+def _system_prompt(spec: PluginSpec) -> str:
+    """What the refiner's model is told; nothing is sent, so neither key nor service is needed."""
+    from dataclasses import replace
+
+    from phybench.errors import ConfigError
+    from phybench.registry import accepts, create
+
+    unused = {name: "" for name in ("key_env", "retires") if accepts("refiner", spec, name)}
+    plugin = create("refiner", replace(spec, options={**spec.options, **unused}))
     prompt = getattr(plugin, "system_prompt", None)
     if not isinstance(prompt, str):
-        raise ConfigError(f"Refiner `{spec}` has no system prompt to show.")
+        raise ConfigError(f"Refiner `{spec.name}` has no system prompt to show.")
     return prompt
 
 
@@ -86,22 +121,16 @@ def _prompts(text: list[str] | None, file: Path | None) -> list[str]:
 
 
 def _token_counts(
-    generator: str | None, results: Sequence[Refinement | Failure]
+    generator: Opened | None, results: Sequence[Refinement | Failure]
 ) -> list[tuple[int, int | None] | None]:
     """Per result, tokens as the generator counts them and its budget."""
-    from phybench.contracts import Refinement, TokenCounter
-    from phybench.errors import ConfigError
-    from phybench.registry import open_plugin
-    from phybench.spec import parse_spec
+    from phybench.contracts import Refinement
 
     if generator is None:
         return [None] * len(results)
-    opened = open_plugin("generator", parse_spec(generator))
-    plugin, budget = opened.plugin, opened.info.prompt_budget
-    if not isinstance(plugin, TokenCounter):
-        raise ConfigError(f"Generator `{generator}` does not count tokens.")
+    count, budget = generator.plugin.count_tokens, generator.info.prompt_budget
     return [
-        (plugin.count_tokens([result.text])[0], budget) if isinstance(result, Refinement) else None
+        (count([result.text])[0], budget) if isinstance(result, Refinement) else None
         for result in results
     ]
 
