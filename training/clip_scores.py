@@ -1,12 +1,14 @@
 """From texts to scores: clips are made and judged by any plugins, behind the run's executors.
 
-One thread owns the executor and the cache. Samples come in as futures are wanted; a clip that is
-finished goes to the judges while others are still being made, and the executor's free slots bound
-what is under way. Equal texts with equal seeds cost one clip, and what the cache knows costs none.
+One thread owns the executor and the cache. A rollout's samples come in together, so that the first
+of them cannot leave with one worker while the others wait; a clip that is finished goes to the
+judges while others are still being made, and the executor's free slots bound what is under way.
+Equal texts with equal seeds cost one clip, and what the cache knows costs none.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
@@ -52,6 +54,9 @@ class Judged:
     scores: dict[int, Score | Failure]
 
 
+_Asked = tuple[Sample, "Future[Judged]"]
+
+
 @dataclass(slots=True)
 class _Lane:
     opened: Opened
@@ -82,15 +87,15 @@ class ClipScores:
         self._parts = (generator, *judges)
         self._folder = cache
         self._make_executor = executor
-        self._incoming: queue.Queue[tuple[Sample, Future[Judged]] | None] = queue.Queue()
+        self._incoming: queue.Queue[list[_Asked] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, name="clip-scores", daemon=True)
         self._thread.start()
 
-    def submit(self, sample: Sample) -> Future[Judged]:
-        """Ask for a sample; the future's exception is what broke the service, if anything did."""
-        future: Future[Judged] = Future()
-        self._incoming.put((sample, future))
-        return future
+    def submit(self, samples: Sequence[Sample]) -> list[Future[Judged]]:
+        """Ask for samples; a future's exception is what broke the service, if anything did."""
+        asked: list[_Asked] = [(sample, Future()) for sample in samples]
+        self._incoming.put(asked)
+        return [future for _, future in asked]
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop; what is under way is given up. A hung plugin does not hold up the caller."""
@@ -113,10 +118,11 @@ class ClipScores:
         for future in pending:
             _settle(future, error)
         while True:
-            sample = self._incoming.get()
-            if sample is None:
+            asked = self._incoming.get()
+            if asked is None:
                 return
-            _settle(sample[1], error)
+            for _, future in asked:
+                _settle(future, error)
 
 
 def _settle(future: Future[Judged], result: Judged | Exception) -> None:
@@ -137,7 +143,7 @@ class _Service:
         parts: Sequence[Opened],
         executor: Executor,
         cache: Cache,
-        incoming: queue.Queue[tuple[Sample, Future[Judged]] | None],
+        incoming: queue.Queue[list[_Asked] | None],
         pending: set[Future[Judged]],
     ) -> None:
         self._executor = executor
@@ -152,7 +158,11 @@ class _Service:
         while self._take():
             self._dispatch()
             if self._in_flight:
-                for done in self._executor.wait():
+                finished = self._executor.wait()
+                self._in_flight -= len(finished)
+                # Whoever is free gets more to do before the cache is written.
+                self._dispatch()
+                for done in finished:
                     self._finish(done)
 
     def _take(self) -> bool:
@@ -160,22 +170,22 @@ class _Service:
         idle = not self._in_flight and not any(lane.queue for lane in self._lanes)
         try:
             while True:
-                item = self._incoming.get(block=idle)
-                if item is None:
+                asked = self._incoming.get(block=idle)
+                if asked is None:
                     return False
-                self._start(*item)
+                for sample, future in asked:
+                    self._start(sample, future)
                 idle = False
         except queue.Empty:
             return True
 
     def _dispatch(self) -> None:
         for lane in reversed(self._lanes):
-            while lane.queue and self._executor.free(lane.number):
-                self._executor.submit(lane.number, _batch(lane))
+            while lane.queue and (free := self._executor.free(lane.number)):
+                self._executor.submit(lane.number, _batch(lane, free))
                 self._in_flight += 1
 
     def _finish(self, done: Done) -> None:
-        self._in_flight -= 1
         lane = next(lane for lane in self._lanes if lane.number == done.lane)
         if done.results is None:
             self._bury(lane, done.requests)
@@ -242,12 +252,15 @@ class _Service:
         _settle(future, result)
 
 
-def _batch(lane: _Lane) -> list[Request]:
-    """The next batch; a unit whose worker died before goes alone."""
+def _batch(lane: _Lane, free: int) -> list[Request]:
+    """The next batch, no larger than the free workers' share of what waits.
+
+    A unit whose worker died before goes alone.
+    """
+    most = min(lane.opened.info.max_batch, math.ceil(len(lane.queue) / free))
     taken = [lane.queue.popleft()]
     if taken[0][0] in lane.alone:
         return taken
-    most = lane.opened.info.max_batch
     while lane.queue and len(taken) < most and lane.queue[0][0] not in lane.alone:
         taken.append(lane.queue.popleft())
     return taken

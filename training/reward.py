@@ -21,6 +21,7 @@ import asyncio
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -152,11 +153,19 @@ class PhysicsReward:
             for text, reply, ids in zip(caption, completions, completion_ids, strict=True)
         ]
         seeds = self._seeds(prompt_id, -1 if evaluating else step)
+        readable = [pair for pair in zip(rows, seeds, strict=True) if not pair[0].status]
+        judges = (0, 1) if evaluating and self._rules.holdout_scale is not None else (0,)
+        settings = self._rules.settings
+        futures = self._scores.submit(
+            [
+                Sample(row.prompt, ClipRequest(row.text, seed, 0, settings), judges)
+                for row, seed in readable
+            ]
+        )
         await asyncio.gather(
             *(
-                self._judge(row, seed, weight, evaluating=evaluating)
-                for row, seed in zip(rows, seeds, strict=True)
-                if not row.status
+                self._judge(row, future, weight)
+                for (row, _), future in zip(readable, futures, strict=True)
             )
         )
         self._log.write(split[0], step, weight, prompt_id, [_recorded(row) for row in rows])
@@ -197,12 +206,9 @@ class PhysicsReward:
             return bad
         return _Row(prompt, text=rewrite.prompt)
 
-    async def _judge(self, row: _Row, seed: int, weight: float, *, evaluating: bool) -> None:
-        judges = (0, 1) if evaluating and self._rules.holdout_scale is not None else (0,)
-        request = ClipRequest(row.text, seed, 0, self._rules.settings)
-        future = asyncio.wrap_future(self._scores.submit(Sample(row.prompt, request, judges)))
+    async def _judge(self, row: _Row, future: Future[Judged], weight: float) -> None:
         try:
-            judged = await asyncio.wait_for(future, self._rules.timeout_s)
+            judged = await asyncio.wait_for(asyncio.wrap_future(future), self._rules.timeout_s)
         except TimeoutError:
             row.status = "failed"
             row.reason = f"timeout: no score after {self._rules.timeout_s:g} s"
