@@ -6,11 +6,12 @@ up, one sleeps through it without a bound and one hammers the server.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from phybench.contracts import Failure
 
@@ -21,7 +22,6 @@ T = TypeVar("T")
 _BACKOFF_START_S, _BACKOFF_MAX_S = 1.0, 30.0
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_error", "credit_balance_exhausted"})
 _MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
-_TRANSPORTS = ("httpx", "httpcore")
 
 
 class AttemptError(Exception):
@@ -49,35 +49,37 @@ def transient(
     return TransientError(Failure(kind, message, retryable=True, reply=reply), retry_after_s)
 
 
-def from_sdk_error(error: Exception, scrub: Callable[[str], str]) -> AttemptError:
-    """What the OpenAI SDK or its transport raised, as an attempt's failure.
+def from_transport_error(error: Exception, scrub: Callable[[str], str]) -> AttemptError:
+    """What the HTTP library raised, as an attempt's failure.
 
     Raises:
-        Exception: The error itself, if neither the service nor the network is to blame.
+        Exception: The error itself, if the network is not to blame.
     """
-    import openai
+    import httpx
 
     message = scrub(str(error))[:1000] or type(error).__name__
-    if isinstance(error, openai.APIStatusError):
-        return _from_status(error, message)
-    if isinstance(error, openai.APITimeoutError) or "timeout" in type(error).__name__.lower():
+    if isinstance(error, httpx.TimeoutException):
         return transient("timeout", f"The server did not answer in time: {message}")
     if isinstance(error, UnicodeError):
         return failed("request", f"The request cannot be written as UTF-8: {message}")
-    if isinstance(error, openai.APIConnectionError | OSError) or _is_transport_error(error):
+    if isinstance(error, httpx.HTTPError | httpx.StreamError | OSError):
         return transient("connection", f"The connection broke: {message}")
     raise error
 
 
-def _is_transport_error(error: Exception) -> bool:
-    # The SDK has changed its HTTP library once; its name is the only stable mark.
-    return type(error).__module__.startswith(_TRANSPORTS)
+def from_status(
+    status: int, body: bytes, headers: Mapping[str, str], scrub: Callable[[str], str]
+) -> AttemptError:
+    """A chat server's refusal, sorted by what can be done about it.
 
-
-def _from_status(error: Any, message: str) -> AttemptError:
-    body = error.body if isinstance(error.body, Mapping) else {}
-    marks = {str(body.get("type")), str(body.get("code"))}
-    status, wait = error.status_code, retry_after_s(error.response.headers)
+    Args:
+        status: HTTP status of 400 or above.
+        body: What it said.
+        headers: The response's headers.
+        scrub: Removes secrets.
+    """
+    message = f"status {status}: {scrub(body[:1000].decode('utf-8', 'replace'))}"
+    marks, wait = _marks(body), retry_after_s(headers)
     if status == 402 or marks & _NO_CREDIT:
         return failed("credit", f"The account has no credit: {message}", retryable=True)
     if status in {401, 403}:
@@ -89,6 +91,16 @@ def _from_status(error: Any, message: str) -> AttemptError:
     if marks & _MODERATION:
         return failed("filter", f"The service refused the input: {message}")
     return failed("request", f"The server rejected the request: {message}")
+
+
+def _marks(body: bytes) -> set[str]:
+    """The words by which an error body (``{"error": {"type": …, "code": …}}``) names its kind."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return set()
+    error = data.get("error", data) if isinstance(data, dict) else None
+    return {str(error.get(name)) for name in ("type", "code")} if isinstance(error, dict) else set()
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -1,13 +1,14 @@
 """Talking to an OpenAI-compatible chat server: one retry policy, one budget, one way to fail.
 
-The OpenAI SDK sends the request; its own retries are off, because the vendors' SDKs disagree on
-``Retry-After`` and the harness wants a single policy with a bound. Answers are read as bytes with
-a size and a time limit and parsed here, so that a broken server gives a :class:`Failure` and never
-an exception or a guess. Keys come from the environment and are removed from every message.
+No vendor's SDK: they disagree on ``Retry-After``, retry by themselves, and spend more time on a
+request than the request takes. Answers are read as bytes with a size and a time limit and parsed
+here, so that a broken server gives a :class:`Failure` and never an exception or a guess. Keys come
+from the environment and are removed from every message.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -24,7 +25,8 @@ from phybench.attempts import (
     AttemptError,
     Pace,
     failed,
-    from_sdk_error,
+    from_status,
+    from_transport_error,
     transient,
     with_retries,
 )
@@ -40,12 +42,16 @@ from phybench.errors import ConfigError, MissingExtraError
 from phybench.metering import Meter, Usage
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    import httpx
 
 MAX_REPLY_BYTES = 8 * 2**20
 """Longest body read from a server; a chat completion is some kilobytes."""
 _SHORTEST_SECRET = 8
 """Characters from which a key is taken for a secret and not for a word such as ``EMPTY``."""
+_OPENAI_HEADERS = {
+    "OpenAI-Organization": "OPENAI_ORG_ID",
+    "OpenAI-Project": "OPENAI_PROJECT_ID",
+}
 _STOPPING = frozenset({"auth", "credit", "cost-limit"})
 
 
@@ -153,7 +159,7 @@ class Endpoint:
 def _require_api_extra(model: str) -> None:
     from importlib.util import find_spec
 
-    for module in ("openai", "tenacity"):
+    for module in ("httpx", "tenacity"):
         if find_spec(module) is None:
             raise MissingExtraError(f"model `{model}`", module, "api")
 
@@ -218,7 +224,7 @@ class ChatClient:
         self._endpoint = endpoint
         self._key = endpoint.key()
         self._sleep = sleep
-        self._sdk = _sdk_client(endpoint, self._key)
+        self._http = _http_client(endpoint, self._key)
         self._meter = Meter(endpoint.cost, endpoint.max_usd)
         self._pace = Pace(endpoint.per_minute, sleep)
 
@@ -262,21 +268,21 @@ class ChatClient:
         Raises:
             ConfigError: If the server cannot be asked.
         """
-        from openai import OpenAIError
-
         try:
-            page = self._sdk.models.list()
-        except (OpenAIError, ValueError, TypeError) as error:
+            status, body, _ = self._exchange("GET", "models")
+            if status >= 400:
+                raise from_status(status, body, {}, self._scrub)
+            entries = [(model["id"], model.get("root")) for model in json.loads(body)["data"] or []]
+        except (AttemptError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(
                 f"Expected a model server at {self._endpoint.base_url}, but it did not list its "
                 f"models: {self._scrub(str(error))}"
             ) from None
-        entries = [(model.id, (model.model_extra or {}).get("root")) for model in page.data or []]
         return [str(name) for entry in entries for name in entry if name]
 
     def close(self) -> None:
         """Close the connections."""
-        self._sdk.close()
+        self._http.close()
 
     def _answer(self, request: ChatRequest) -> Reply | Failure:
         if failure := self._meter.over_limit():
@@ -297,29 +303,35 @@ class ChatClient:
         self._pace.wait()
         self._meter.count_attempt()
         started = time.monotonic()
+        body = _request_body(self._endpoint.model, request)
+        status, answer, headers = self._exchange("POST", "chat/completions", body)
+        if status >= 400:
+            raise from_status(status, answer, headers, self._scrub)
+        return self._read(answer, time.monotonic() - started)
+
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers of one request, within the limits of size and time."""
+        limit_s = self._endpoint.timeout_s
+        deadline = time.monotonic() + limit_s
+        chunks, size = [], 0
         try:
-            body = self._post(request)
+            # Written here, so that a text that is no UTF-8 fails as the caller's request.
+            content = json.dumps(body, ensure_ascii=False).encode() if body else None
+            with self._http.stream(method, path, content=content) as response:
+                for chunk in response.iter_bytes():
+                    size += len(chunk)
+                    chunks.append(chunk)
+                    if size > MAX_REPLY_BYTES:
+                        raise failed("parse", f"The reply is longer than {MAX_REPLY_BYTES} bytes.")
+                    if time.monotonic() > deadline:
+                        raise transient("timeout", f"No reply within {limit_s} s.")
+                return response.status_code, self._scrub_reply(b"".join(chunks)), response.headers
         except AttemptError:
             raise
-        except Exception as error:  # noqa: BLE001 - re-raised unless service or network failed
-            raise from_sdk_error(error, self._scrub) from None
-        return self._read(body, time.monotonic() - started)
-
-    def _post(self, request: ChatRequest) -> bytes:
-        body = _request_body(self._endpoint.model, request)
-        deadline = time.monotonic() + self._endpoint.timeout_s
-        chunks, size = [], 0
-        with self._sdk.chat.completions.with_streaming_response.create(
-            model=self._endpoint.model, messages=[], extra_body=body
-        ) as response:
-            for chunk in response.iter_bytes():
-                size += len(chunk)
-                chunks.append(chunk)
-                if size > MAX_REPLY_BYTES:
-                    raise failed("parse", f"The reply is longer than {MAX_REPLY_BYTES} bytes.")
-                if time.monotonic() > deadline:
-                    raise transient("timeout", f"No reply within {self._endpoint.timeout_s} s.")
-        return self._scrub_reply(b"".join(chunks))
+        except Exception as error:  # noqa: BLE001 - re-raised unless the network failed
+            raise from_transport_error(error, self._scrub) from None
 
     def _read(self, body: bytes, latency_s: float) -> Reply:
         try:
@@ -359,11 +371,23 @@ class ChatClient:
         return text.replace(self._key, "[key]") if self._endpoint.key_env else text
 
 
-def _sdk_client(endpoint: Endpoint, key: str) -> OpenAI:
-    from openai import OpenAI
+def _http_client(endpoint: Endpoint, key: str) -> httpx.Client:
+    """A client that keeps as many connections open as requests may be in flight."""
+    import httpx
 
-    return OpenAI(
-        api_key=key, base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout_s
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    if endpoint.key_env == "OPENAI_API_KEY":
+        # The account's own division of that key, as OpenAI's clients send it.
+        for header, name in _OPENAI_HEADERS.items():
+            if value := os.environ.get(name):
+                headers[header] = value
+    most = endpoint.concurrency
+    return httpx.Client(
+        base_url=endpoint.base_url,
+        headers=headers,
+        timeout=endpoint.timeout_s,
+        limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+        follow_redirects=True,
     )
 
 

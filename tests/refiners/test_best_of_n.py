@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytest.importorskip("openai", reason="the extra `api` is not installed")
+pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
 from fake_openai import FakeOpenAI, reply
 from harness import do_run, run_config

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-pytest.importorskip("openai", reason="the extra `api` is not installed")
+pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
 from fake_openai import (
     FakeOpenAI,
@@ -374,7 +374,7 @@ def test_describing_a_chat_model_connects_to_nothing(monkeypatch):
     code = (
         "import sys; from phybench.refiners.chat import Chat; "
         "Chat(base_url='http://127.0.0.1:1/v1', model='m', key_env='').info; "
-        "print([name for name in ('torch', 'openai') if name in sys.modules])"
+        "print([name for name in ('torch', 'httpx') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ

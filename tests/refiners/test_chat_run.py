@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("openai", reason="the extra `api` is not installed")
+pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
 from fake_openai import FakeOpenAI, reply
 from harness import phybench, write_prompts

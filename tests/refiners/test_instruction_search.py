@@ -5,7 +5,7 @@ import json
 import pytest
 
 pytest.importorskip("gepa", reason="the extra `gepa` is not installed")
-pytest.importorskip("openai", reason="the extra `api` is not installed")
+pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
 from fake_openai import FakeOpenAI, reply
 

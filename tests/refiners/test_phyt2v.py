@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytest.importorskip("openai", reason="the extra `api` is not installed")
+pytest.importorskip("httpx", reason="the extra `api` is not installed")
 pytest.importorskip("PIL", reason="the extra that encodes frames is not installed")
 
 from fake_openai import FakeOpenAI, reply

@@ -8,11 +8,8 @@ import urllib.request
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import pytest
-
-pytest.importorskip("openai", reason="the extra `api` is not installed")
-
 import openai
+import pytest
 
 from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.refiners.serve import RefinerServer
