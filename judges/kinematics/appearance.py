@@ -6,7 +6,9 @@ import colorsys
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from phybench.judges.kinematics.blobs import Blobs
 from phybench.judges.kinematics.kinds import Kinds
 from phybench.judges.kinematics.motion import Motion, Observation
 from phybench.judges.kinematics.thresholds import Thresholds
@@ -68,46 +70,70 @@ def looks(observation: Observation, kinds: Kinds, limits: Thresholds) -> list[Se
 
 
 def _shape(observation: Observation, own: Motion, limits: Thresholds) -> tuple[frozenset[str], str]:
-    """Shape by elongation and peakedness, in the frames that show it whole."""
-    blobs = observation.blobs
+    """Shape by the symmetry of its outline, size by area, in the frames that show it whole."""
     whole = np.flatnonzero(own.seen & ~own.edge)
     if not len(whole):
         whole = np.flatnonzero(own.seen)
     index = own.track.blob[whole]
-    area = float(np.median(blobs.area[index]))
-    middle = (blobs.xx[index] + blobs.yy[index]) / 2
-    spread = np.sqrt(((blobs.xx[index] - blobs.yy[index]) / 2) ** 2 + blobs.xy[index] ** 2)
-    longer = float(np.median(np.sqrt((middle + spread) / np.maximum(middle - spread, 0.1))))
-    peaked = float(np.median([peakedness(observation, int(i)) for i in index]))
+    area = float(np.median(observation.blobs.area[index]))
     size = "large" if area > limits.large_area * observation.height * observation.width else "small"
-    return _named(peaked, longer, area, limits), size
+    return _named(symmetry(observation.blobs, index, limits), limits), size
 
 
-def peakedness(observation: Observation, blob: int) -> float:
-    """Mean fourth power over squared mean square of the distances from a blob's centre.
+def symmetry(blobs: Blobs, index: NDArray[np.intp], limits: Thresholds) -> NDArray[np.float64]:
+    """(3,) how far a thing is two-, three- and four-cornered: medians over its blobs (N,).
 
-    It depends on the shape alone: 4/3 for a disc, 7/5 for a square, 8/5 for an equilateral
-    triangle (integrals over the shapes). Pixels count by the share of them that is covered.
+    With z the place relative to the centre as a complex number, order k is |mean z^k| over
+    (mean |z|^2)^(k/2), pixels counted by the share of them that is covered. A disc has 0, 0, 0, a
+    square 0, 0, 0.6, an equilateral triangle 0, 0.8, 0 (integrals over the shapes), a bar of sides
+    a and b (a^2 - b^2) / (a^2 + b^2) in the first. Neither turning a thing nor blurring it evenly
+    changes mean z^k, so these tell small things in coarse clips apart where corners cannot be seen.
+    What lies further from the centre than a thing of this area can reach (a rod, chroma that bled)
+    does not count.
     """
-    blobs = observation.blobs
-    frame = blobs.frame[blob]
-    y, x = np.nonzero(blobs.labels[frame] == blob + 1)
-    weight = np.clip(blobs.share[frame][y, x], 0, 1)
-    weight /= max(float(weight.sum()), 1e-9)
-    squares = (x - blobs.x[blob]) ** 2 + (y - blobs.y[blob]) ** 2
-    return float((weight * squares**2).sum() / max(float((weight * squares).sum()) ** 2, 1e-9))
+    number = np.full(len(blobs.frame), -1, dtype=np.intp)
+    number[index] = np.arange(len(index))
+    of = number[blobs.owner]
+    chosen = of >= 0
+    of, frame, y, x = of[chosen], *(axis[chosen] for axis in blobs.at)
+    covered = np.clip(blobs.share[frame, y, x], 0, 1).astype(np.float64)
+    place = x + 1j * y
+    centre, area = blobs.x[index] + 1j * blobs.y[index], blobs.area[index]
+    weight = covered
+    for _ in range(3):
+        near = np.abs(place - centre[of]) <= limits.outermost * np.sqrt(area / np.pi)[of] + 0.5
+        weight = covered * near
+        area = np.maximum(np.bincount(of, weight, len(index)), 1e-9)
+        centre = _mean(of, weight * place, area)
+    offset = place - centre[of]
+    spread = np.maximum(_mean(of, weight * np.abs(offset) ** 2, area).real, 1e-9)
+    return np.array([
+        np.median(np.abs(_mean(of, weight * offset**order, area)) / spread ** (order / 2))
+        for order in (2, 3, 4)
+    ])  # fmt: skip
 
 
-def _named(peaked: float, longer: float, area: float, limits: Thresholds) -> frozenset[str]:
-    """Shapes that the measures allow: two where they lie between two shapes."""
-    if longer > limits.elongated:
+def _mean(
+    of: NDArray[np.intp], values: NDArray[np.complex128], area: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """(N,) sums of the values (P,) of each blob over its area."""
+    real = np.bincount(of, values.real, len(area))
+    imaginary = np.bincount(of, values.imag, len(area))
+    mean: NDArray[np.complex128] = (real + 1j * imaginary) / area
+    return mean
+
+
+def _named(orders: NDArray[np.float64], limits: Thresholds) -> frozenset[str]:
+    """Shapes that the symmetry allows: two where it lies between two shapes."""
+    two, three, four = orders
+    if two > limits.bar_order:
         return frozenset({"bar"})
-    square = limits.square_peak + limits.peak_blur / max(area, 1.0)
     found = set()
-    if peaked < square + limits.peak_error:
-        found.add("ball")
-    if square - limits.peak_error < peaked < limits.triangle_peak + 2 * limits.peak_error:
-        found.add("cube")
-    if peaked > limits.triangle_peak - 2 * limits.peak_error:
+    if three > limits.triangle_order - limits.order_error:
         found.add("triangle")
+    if three < limits.triangle_order + limits.order_error:
+        if four < limits.square_order + limits.order_error:
+            found.add("ball")
+        if four > limits.square_order - limits.order_error:
+            found.add("cube")
     return frozenset(found)

@@ -23,6 +23,7 @@ class Backdrop:
         picture: (H, W, 3) float32, the scene with every thing taken away, 0..255.
         plates: (H, W) int16, id of the large flat area (wall, table) that each pixel belongs to.
         guessed: (H, W) where no plate is seen, so that the nearest one's colour and id stand in.
+        seam: (H, W) where one plate passes into the next: blurred edges, not structures.
         noise: Standard deviation of a pixel's value between frames.
         texture: Standard deviation of neighbouring pixels of one plate.
     """
@@ -30,6 +31,7 @@ class Backdrop:
     picture: Floats
     plates: Labels
     guessed: NDArray[np.bool_]
+    seam: NDArray[np.bool_]
     noise: float
     texture: float
 
@@ -65,6 +67,11 @@ def _average(frame: NDArray[np.uint8], rows: Floats, columns: Floats) -> Floats:
 
 def _averages(before: int, after: int) -> Floats:
     """(after, before) weights that average pixels by the length that they overlap."""
+    if after > before:
+        middles = (np.arange(after) + 0.5) * before / after - 0.5
+        cells = np.arange(before)
+        near = np.clip(1 - np.abs(np.clip(middles, 0, before - 1)[:, None] - cells), 0, None)
+        return near.astype(np.float32)
     edges = np.linspace(0, before, after + 1)
     cells = np.arange(before)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
@@ -104,7 +111,24 @@ def find_backdrop(frames: Floats, limits: Thresholds) -> Backdrop:
     thin = _thin(strongest(middle - filled) > limits.thing_step)
     thin[thin] = _steady(frames[:, thin], middle[thin], limits)
     filled[thin] = middle[thin]
-    return Backdrop(filled, plates, guessed, noise, texture)
+    return Backdrop(filled, plates, guessed, _seams(middle, limits), noise, texture)
+
+
+def _seams(middle: Floats, limits: Thresholds) -> NDArray[np.bool_]:
+    """(H, W) pixels of a colour between those on either side, up and down or left and right."""
+    reach, slack = limits.seam_reach, limits.edge_step
+    seam = np.zeros(middle.shape[:2], dtype=bool)
+    padded = np.pad(middle, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    inner = slice(reach, -reach)
+    for one, other in (
+        (padded[: -2 * reach, inner], padded[2 * reach :, inner]),
+        (padded[inner, : -2 * reach], padded[inner, 2 * reach :]),
+    ):
+        between = (middle > np.minimum(one, other) - slack) & (
+            middle < np.maximum(one, other) + slack
+        )
+        seam |= between.all(axis=2) & (strongest(one - other) > limits.thing_step)
+    return seam
 
 
 def _steady(values: Floats, middle: Floats, limits: Thresholds) -> NDArray[np.bool_]:
@@ -136,7 +160,8 @@ def _step(picture: Floats, axis: int) -> Floats:
 def _plates(smooth: NDArray[np.bool_], limits: Thresholds) -> Labels:
     """Number the smooth areas that run along enough of the frame's edge."""
     regions, count = ndimage.label(smooth)
-    edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    sides = (regions[0], regions[-1], regions[:, 0], regions[:, -1])
+    edge = np.concatenate([_closed_up(side, limits.seam_reach) for side in sides])
     along = np.bincount(edge, minlength=count + 1)
     area = np.bincount(regions.ravel(), minlength=count + 1)
     keep = (along >= limits.plate_edge * min(smooth.shape)) & (
@@ -147,6 +172,16 @@ def _plates(smooth: NDArray[np.bool_], limits: Thresholds) -> Labels:
     ids[keep] = np.arange(1, keep.sum() + 1)
     plates: Labels = ids[regions]
     return plates
+
+
+def _closed_up(regions: NDArray[np.int32], reach: int) -> NDArray[np.int32]:
+    """A line of region numbers, with those beside a blurred step (0) given to their neighbours."""
+    grown = regions.copy()
+    for _ in range(reach):
+        for before, after in ((grown[:-1], grown[1:]), (grown[::-1][:-1], grown[::-1][1:])):
+            free = (after == 0) & (before > 0)
+            after[free] = before[free]
+    return grown
 
 
 def _fill(picture: Floats, plates: Labels) -> tuple[Floats, Labels]:

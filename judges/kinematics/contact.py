@@ -49,6 +49,7 @@ def survey(blobs: Blobs, backdrop: Backdrop, limits: Thresholds) -> Surroundings
         strongest(backdrop.picture - air_colour(backdrop))
         > max(limits.thing_step, limits.fixture_textures * backdrop.texture)
     )
+    fixture &= ~backdrop.seam
     fixture &= _share_of_time(blobs, np.ones(len(blobs.frame), bool)) < limits.fixture_covered
     lines = _share_of_time(blobs, blobs.colour == LINE)
     fixture |= plain & (lines > limits.fixture_seen)

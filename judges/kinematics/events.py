@@ -38,7 +38,7 @@ def _of_solids(observation: Observation, kinds: Kinds, limits: Thresholds) -> fr
         return frozenset({"lever"})
     if len(early) >= 2:
         return _of_two(observation, early, limits)
-    return _of_one(observation, early, limits) if early else frozenset()
+    return _of_one(observation, early, kinds, limits) if early else frozenset()
 
 
 def _outcome(observation: Observation, kinds: Kinds) -> str:
@@ -92,12 +92,14 @@ def _begins(own: Motion, observation: Observation) -> float:
     return float(np.hypot(own.x[seen[-1]] - own.x[seen[0]], own.y[seen[-1]] - own.y[seen[0]]))
 
 
-def _of_one(observation: Observation, solids: list[Motion], limits: Thresholds) -> frozenset[str]:
+def _of_one(
+    observation: Observation, solids: list[Motion], kinds: Kinds, limits: Thresholds
+) -> frozenset[str]:
     """Dropped, thrown, on a ramp, sliding or at rest."""
     own = max(solids, key=lambda motion: np.nanmedian(motion.area))
     if own.travel < 2:
         return frozenset({"still"})
-    if _slopes(observation):
+    if _slopes(observation, kinds):
         return frozenset({"ramp"})
     start = np.flatnonzero(own.seen)[: 2 * observation.stride + 1]
     below = observation.surroundings.below
@@ -109,9 +111,10 @@ def _of_one(observation: Observation, solids: list[Motion], limits: Thresholds) 
     return frozenset({"throw" if sideways > 1.5 else "drop"})
 
 
-def _slopes(observation: Observation) -> bool:
-    """Whether the top of the fixed solids slopes over a good part of the width."""
-    solid = observation.surroundings.solid
+def _slopes(observation: Observation, kinds: Kinds) -> bool:
+    """Whether the top of what stands fixed slopes over a good part of the width."""
+    fixed = [observation.motions[i].track.blob[0] + 1 for i in kinds.scenery]
+    solid = observation.surroundings.solid | np.isin(observation.blobs.labels[0], fixed)
     if not solid.any():
         return False
     top = np.where(solid.any(axis=0), solid.argmax(axis=0), solid.shape[0]).astype(float)

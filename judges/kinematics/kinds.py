@@ -20,12 +20,14 @@ class Kinds:
         pools: Large still areas between walls.
         crowds: Colours of rows of like things.
         liquids: Colours of liquids that flow.
+        scenery: Still things that are cut by the frame's edge, such as ramps.
     """
 
     solids: list[int]
     pools: list[int]
     crowds: list[int]
     liquids: list[int]
+    scenery: list[int]
 
 
 def sort_things(observation: Observation, limits: Thresholds) -> Kinds:
@@ -41,6 +43,8 @@ def sort_things(observation: Observation, limits: Thresholds) -> Kinds:
     pools = [i for i in large if _is_pool(observation, observation.motions[i], limits)]
     wet = {observation.motions[i].track.colour for i in pools}
     rest = [i for i in large if observation.motions[i].track.colour not in wet]
+    scenery = [i for i in rest if _is_scenery(observation.motions[i], limits)]
+    rest = [i for i in rest if i not in scenery]
     dry = {observation.motions[i].track.colour for i in rest}
     crowds = [c for c in sorted(dry) if row_members(observation, c, limits)]
     solids = [
@@ -50,11 +54,16 @@ def sort_things(observation: Observation, limits: Thresholds) -> Kinds:
         and not _is_fragment(observation, i, rest, limits)
         and not (liquids and _is_vessel(observation, i, liquids))
     ]
-    return Kinds(solids, pools, crowds, liquids)
+    return Kinds(solids, pools, crowds, liquids, scenery)
 
 
 def _colours(observation: Observation) -> list[int]:
     return list(range(len(observation.blobs.palette)))
+
+
+def _is_scenery(own: Motion, limits: Thresholds) -> bool:
+    """Seen all the time at one place at the frame's edge."""
+    return bool(own.edge.mean() > 0.9 and own.travel < limits.ramp_travel)
 
 
 def _is_pool(observation: Observation, own: Motion, limits: Thresholds) -> bool:
@@ -122,20 +131,21 @@ def _is_vessel(observation: Observation, thing: int, liquids: list[int]) -> bool
 
 
 def _flows(observation: Observation, colour: int, limits: Thresholds) -> bool:
-    """Whether a colour grows a thin stream out of a wide body."""
+    """Whether a colour grows a thin stream below a wide body that is still there.
+
+    A bob that hangs below a spring of its colour is no body: only the thin spring is above it.
+    """
     blobs = observation.blobs
+    bodies = np.flatnonzero((blobs.colour == colour) & (blobs.frame == 0))
+    if not len(bodies):
+        return False
+    body = bodies[blobs.area[bodies].argmax()]
+    if blobs.area[body] < limits.body_share * blobs.area[bodies].sum():
+        return False
+    widest = limits.stream_width * min(observation.height, observation.width) / 64
+    longest = limits.stream_length * min(observation.height, observation.width) / 64
     mask = np.append([False], blobs.colour == colour)[blobs.labels]
-    bodies = (blobs.colour == colour) & (blobs.frame == 0) & (blobs.area >= limits.thing_area)
-    if not 1 <= bodies.sum() <= 2:
-        return False
-    scale = min(observation.height, observation.width) / 64
-    width = mask.sum(axis=2)
-    start = np.flatnonzero(width[0])
-    if width[0].max() < 1.5 * limits.stream_width * scale:
-        return False
-    outside = np.ones(width.shape[1], dtype=bool)
-    outside[start[0] : start[-1] + 1] = False
-    thin = (width > 0) & (width <= limits.stream_width * scale) & outside
-    # A stream hangs on the body: the body is still there, so the colour spans much more rows.
-    body = width[:, start[0] : start[-1] + 1].sum(axis=1) > 0.1 * mask[0].sum()
-    return bool(((thin.sum(axis=1) >= limits.stream_length * scale) & body).sum() >= 2)
+    above = (mask[:, : blobs.bottom[body] + 1].sum(axis=2) > widest).sum(axis=1)
+    below = (mask & ~mask[0])[:, blobs.bottom[body] + 1 :].sum(axis=2)
+    thin = ((below > 0) & (below <= widest)).sum(axis=1)
+    return bool(((thin >= longest) & (above >= limits.body_rows)).sum() >= 2)

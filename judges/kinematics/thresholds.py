@@ -23,10 +23,13 @@ class Thresholds:
     """A step between neighbours that ends a flat area: twice what a gradient over 64 px has."""
     edge_noises: float = 4.0
     """... or four times the backdrop's own texture."""
-    plate_edge: float = 0.15
-    """A flat area that runs along the frame's edge for 15 % of a side is wall, table or floor."""
+    plate_edge: float = 0.165
+    """A flat area along a sixth of one side of the frame is wall, table or floor."""
     plate_area: float = 0.01
     """... if it also covers 1 % of the picture; less is a thing that is cut by the edge."""
+    seam_reach: int = 2
+    """Pixels on either side of a blurred edge between plates: CRF 28 and averaging down smear it
+    over up to three."""
     thing_step: float = 28.0
     """A pixel belongs to a thing if a channel differs this much from the backdrop: above the
     ringing of CRF 28 (20) and five times the pixel noise of 5."""
@@ -247,6 +250,11 @@ class Thresholds:
     """Widest stream in pixels of a 64 px picture,"""
     stream_length: float = 7.0
     """... and the length from which it is one: tips of triangles and balls are shorter."""
+    body_share: float = 0.5
+    """A body of liquid is most of what has its colour at first: the largest of three dominoes is
+    less, walls that took its colour leave it more."""
+    body_rows: int = 3
+    """Rows wider than a stream that are left of a body while it flows out."""
     liquid_loss: float = 0.7
     """Share of the liquid that must be seen at the end: walls hide up to a fifth of a cup."""
     liquid_gain: float = 1.4
@@ -279,18 +287,20 @@ class Thresholds:
     # --- looks
     large_area: float = 0.0165
     """Share of the picture from which a thing is large."""
-    elongated: float = 1.5
-    """Ratio of a thing's axes from which it is a bar."""
+    bar_order: float = 0.385
+    """Two-cornered order of a bar of sides 1 : 1.5, from which a thing is a bar."""
     standing: float = 4.0
     """A thing that travels no further than this, as when something lands on it, stands."""
-    square_peak: float = 1.372
-    """Peakedness between a disc (4/3) and a square (7/5) that blur has raised by 0.02 to 0.04,"""
-    peak_blur: float = 1.2
-    """... and by more for small things: their blurred rim is a larger part of them."""
-    peak_error: float = 0.012
-    """Error of peakedness over a dozen frames: within it a thing may be either shape."""
-    triangle_peak: float = 1.52
-    """Peakedness between a blurred square and an equilateral triangle (8/5)."""
+    square_order: float = 0.3
+    """Four-cornered order half-way between a disc (0) and a square (0.6)."""
+    triangle_order: float = 0.45
+    """Three-cornered order above those of discs and squares (0; blocks of H.264 give up to 0.35)
+    and below that of an equilateral triangle (0.8; 0.55 where H.264 rounds its corners)."""
+    order_error: float = 0.07
+    """Error of these orders at CRF 28: within it a thing may be either shape."""
+    outermost: float = 1.6
+    """Corners of an equilateral triangle or a bar of 1 : 2.6 lie so many radii of the disc of equal
+    area from the centre; what lies further out is not part of the thing."""
 
     # --- water
     afloat_share: float = 0.3
