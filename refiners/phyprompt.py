@@ -33,6 +33,13 @@ from phybench.refiners.replies import (
 )
 
 Size = Literal["7b", "3b", "1.5b", "mini"]
+_SIZES = {
+    "7b": "about 15.2 GB, or an adapter on Qwen2.5-7B-Instruct",
+    "3b": "about 6.2 GB, or an adapter on Qwen2.5-3B-Instruct",
+    "1.5b": "about 3.1 GB, or an adapter on Qwen2.5-1.5B-Instruct",
+    "mini": "less than 0.1 GB",
+}
+"""What a checkpoint is; 7.62, 3.09 and 1.54 billion parameters (their cards) in bfloat16."""
 CARD_FILE = "phyprompt.json"
 """The file that tells a trained checkpoint from any other model folder."""
 INSTRUCTIONS = "phyprompt-v1"
@@ -208,9 +215,11 @@ def _trained(folder: Path, size: Size) -> CheckpointCard:
     command = f"phybench train sft {recipe} && phybench train grpo {recipe}"
     if not folder.is_dir():
         raise ConfigError(
-            f"Expected a trained checkpoint in {str(folder.absolute())!r}, but there is none. "
-            f"PhyPrompt's authors released no weights; make them with: {command} "
-            "(or give `checkpoint=FOLDER`, or set PHYBENCH_CHECKPOINTS)."
+            f"Expected a trained checkpoint for refiner `{recipe}` ({_SIZES[size]}), but there is "
+            f"none.\nLooked in: {folder.absolute()} (`checkpoint=FOLDER` or PHYBENCH_CHECKPOINTS "
+            "move it)\n"
+            f"PhyPrompt's authors released no weights; make them with: {command}\n"
+            "Nothing to train on here? `phybench run -r template` is the nearest that runs without."
         )
     if not (folder / CARD_FILE).is_file():
         raise ConfigError(

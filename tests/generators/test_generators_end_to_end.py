@@ -121,16 +121,26 @@ def test_hosted_service_runs_and_is_not_paid_again(
 
 
 def test_machine_without_weights_stops_at_once_with_the_list(workplace: Path) -> None:
+    """The main job of a GPU machine: what is missing, how large, where, and what runs here."""
     begin = time.perf_counter()
     done = phybench(
-        *("run", "--refiner", "identity", "--generator", "cogvideox", "--limit", "1"),
-        env={"HF_HUB_CACHE": str(workplace / "hub")},
+        *("run", "--refiner", "phyprompt", "--generator", "cogvideox", "--limit", "1"),
+        env={"HF_HUB_CACHE": str(workplace / "hub"), "PHYBENCH_CHECKPOINTS": str(workplace)},
     )
     assert time.perf_counter() - begin < 10, "2 s on an idle machine; CI may be busy"
     assert done.returncode == 2
-    assert "13.8 GB" in done.stderr
-    assert "models--THUDM--CogVideoX-2b" in done.stderr
-    assert "-g tabletop" in done.stderr
+    for said in (
+        "`phyprompt-7b` (about 15.2 GB",
+        f"Looked in: {workplace / 'phyprompt-7b'}",
+        "phybench train sft phyprompt-7b && phybench train grpo phyprompt-7b",
+        "phybench run -r template",
+        "are missing (about 13.8 GB)",
+        "transformer/  3.39 GB",
+        f"Looked in: {workplace / 'hub' / 'models--THUDM--CogVideoX-2b'}",
+        "hf download THUDM/CogVideoX-2b",
+        "phybench run -g tabletop",
+    ):
+        assert said in done.stderr
 
 
 def test_plans_that_would_fail_are_refused_before_work(prompts: Path, cogvideox: str) -> None:
