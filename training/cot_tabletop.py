@@ -21,12 +21,15 @@ from phybench.tabletop.chance import Chance
 from phybench.tabletop.families import FAMILIES, build_scene, draw_looks
 from phybench.tabletop.language import Understanding, understand
 from phybench.tabletop.simulate import Trajectory, simulate
+from phybench.training.copying import SYLLABLES
 from phybench.training.cot import Triple, triple
-from phybench.training.cot_copying import SYLLABLES
 
-_MOST_SENTENCES = 3
+_MOST_SENTENCES = 4
+_SYNONYM_SHARE = 0.35
+"""Share of the words with synonyms that a variant replaces, where the event stays the same."""
 _SWAP_SHARE = 0.6
 """Share of variants in which words of the prompt are swapped for made-up ones."""
+_MOST_SWAPS = 6
 _LETTERS = re.compile(r"[a-z]{3,}")
 _STILL = 4.0
 """Units per second below which a thing looks at rest (a clip is 64 units wide)."""
@@ -38,7 +41,8 @@ def tabletop_triples(prompts: Sequence[Prompt], variants: int, seed: int) -> lis
     Args:
         prompts: Training prompts.
         variants: Triples per prompt. From the second on, some have words swapped for made-up ones,
-            so that a model learns to copy the user's words and not only the set's few nouns.
+            so that a model learns to copy the user's words and not only the set's few nouns, and
+            most have synonyms, which a model that was trained on more than this would know.
         seed: Of every draw.
     """
     made = []
@@ -55,7 +59,7 @@ def _triple(
     prompt: Prompt, read: Understanding, chance: Chance, seed: int, *, swaps: bool
 ) -> Triple:
     facts = _physics()["families"][read.family]
-    text = prompt.text
+    text = _reworded(prompt.text, chance, prompt.id) if swaps else prompt.text
     if swaps and chance.uniform(f"{prompt.id}/swap") < _SWAP_SHARE:
         text = _swapped(text, chance, prompt.id)
     chain = ChainOfThought(
@@ -115,11 +119,36 @@ def _materials(read: Understanding) -> str:
     return "solid things that keep their form"
 
 
+@cache
+def _synonyms() -> tuple[re.Pattern[str], Mapping[str, Sequence[str]]]:
+    """A pattern that finds every word with synonyms, and its synonyms."""
+    text = resources.files("phybench.training").joinpath("tabletop_synonyms.json")
+    groups: Sequence[Sequence[str]] = json.loads(text.read_text("utf-8"))
+    known = {
+        word: [other for other in group if other != word] for group in groups for word in group
+    }
+    words = "|".join(re.escape(word) for word in sorted(known, key=len, reverse=True))
+    return re.compile(rf"\b(?:{words})\b"), known
+
+
+def _reworded(text: str, chance: Chance, name: str) -> str:
+    """The text with synonyms; the text itself if the world reads another event in them."""
+    pattern, known = _synonyms()
+
+    def other(match: re.Match[str]) -> str:
+        if chance.uniform(f"{name}/synonym/{match.start()}") > _SYNONYM_SHARE:
+            return match.group()
+        return chance.choice(f"{name}/which/{match.start()}", known[match.group()])
+
+    changed = pattern.sub(other, text)
+    return changed if understand(changed).family == understand(text).family else text
+
+
 def _swapped(text: str, chance: Chance, name: str) -> str:
     """The text with one to three of its words replaced by made-up ones."""
     places = [match.span() for match in _LETTERS.finditer(text)]
     places.sort(key=lambda span: chance.uniform(f"{name}/place/{span[0]}"))
-    chosen = places[: 1 + int(chance.uniform(f"{name}/swaps") * 3)]
+    chosen = places[: 1 + int(chance.uniform(f"{name}/swaps") * _MOST_SWAPS)]
     for start, end in sorted(chosen, reverse=True):
         syllables = 1 + int(chance.uniform(f"{name}/length/{start}") * 3)
         word = "".join(chance.choice(f"{name}/{start}/{at}", SYLLABLES) for at in range(syllables))

@@ -59,18 +59,6 @@ def prepare(recipe: Recipe, cache: Cache) -> Prepared:
     return Prepared(cleaned.samples, facts)
 
 
-def prepare_copying(recipe: Recipe) -> tuple[Triple, ...]:
-    """The samples of the phase before, cleaned like the others; empty if the recipe has none."""
-    data = recipe.data
-    if not recipe.sft.copying:
-        return ()
-    from phybench.training.cot_copying import copying_triples
-
-    prompts = load_prompts(data.prompts).prompts
-    made, _ = kept(copying_triples(prompts, recipe.sft.copying, recipe.seed), data.max_words)
-    return clean(made, data.decontaminate, data.ngram).samples
-
-
 def _build(data: Data, cache: Cache, seed: int) -> tuple[list[Triple], dict[str, int]]:
     if data.source == "jsonl":
         return read_triples(_path(data, "triples")), {}

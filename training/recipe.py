@@ -119,8 +119,9 @@ class Sft(_Part):
         max_length: Longest sample in tokens; a longer one stops the run before it starts.
         lora: Train an adapter; ``None`` trains all weights.
         save_every: Steps between checkpoints.
-        copying: Made-up samples of a phase before, in which a new model learns to repeat the user's
-            words (:mod:`phybench.training.cot_copying`); 0 for a model that can.
+        copying: Rows of a phase before, in which a new model learns to repeat what stands before
+            (:mod:`phybench.training.copying`); 0 for a model that can.
+        copying_rate: Learning rate of that phase.
     """
 
     epochs: float = Field(gt=0)
@@ -134,6 +135,7 @@ class Sft(_Part):
     lora: Lora | None = None
     save_every: int = Field(ge=1)
     copying: int = Field(default=0, ge=0)
+    copying_rate: float = Field(default=0.002, gt=0)
 
 
 class Video(_Part):

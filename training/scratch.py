@@ -11,10 +11,18 @@ from phybench.training.recipe import Scratch
 END, START, PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['role'] == 'user' %}{{ ' ' }}{% endif %}"
     "{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""Qwen's turn marks (ChatML)."""
+"""Qwen's turn marks (ChatML). The user's first word has a space before it, as after ``Prompt:``, so
+that it has the same pieces in both places and can be copied."""
+LOOK_BACK_HEADS = 2
+LOOK_BACK_FREQUENCIES = 6
+LOOK_BACK_STRENGTH = 5.0
+"""Heads that begin by looking one token back, the rotary frequencies (of a head's fastest) and the
+size of the biases that make them; our choice: with it a model of 1 million weights learns to copy
+in about 200 steps, without it not in 400."""
 
 
 def build_scratch(shape: Scratch, texts: Iterable[str], seed: int, folder: Path) -> None:
@@ -46,11 +54,37 @@ def build_scratch(shape: Scratch, texts: Iterable[str], seed: int, folder: Path)
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    _look_back(model)
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=ends[1])  # type: ignore[no-untyped-call]
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _look_back(model: Any) -> None:
+    """Let the first layer's first heads begin by attending to the token before.
+
+    To copy, a model must know what stood before each token. From random weights it finds that out
+    late and by chance, here it starts from it: in six rotary frequencies the biases of query and
+    key are equal but for the angle that one position turns by, so their product is largest there.
+    All of it is trained afterwards.
+    """
+    import torch
+
+    attention = model.model.layers[0].self_attn
+    size, theta = attention.head_dim, model.config.rope_parameters["rope_theta"]
+    half = size // 2
+    angle = theta ** (-torch.arange(half) / half)
+    strength = LOOK_BACK_STRENGTH * (torch.arange(half) < LOOK_BACK_FREQUENCIES)
+    with torch.no_grad():
+        for head in range(min(LOOK_BACK_HEADS, model.config.num_attention_heads)):
+            first, middle, last = head * size, head * size + half, (head + 1) * size
+            for side in (attention.q_proj, attention.k_proj):
+                side.weight[first:last] *= 0.1
+            attention.k_proj.bias[first:middle] = strength
+            attention.q_proj.bias[first:middle] = strength * angle.cos()
+            attention.q_proj.bias[middle:last] = -strength * angle.sin()
 
 
 def _tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

@@ -14,8 +14,9 @@ from phybench.checkpoints import find_model
 from phybench.errors import ConfigError
 from phybench.refiners.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
+from phybench.training.copying import copying_rows
 from phybench.training.cot import Triple, write_data
-from phybench.training.dataset import prepare, prepare_copying
+from phybench.training.dataset import prepare
 from phybench.training.recipe import Recipe
 from phybench.training.scratch import build_scratch
 from phybench.training.setup import (
@@ -56,12 +57,11 @@ def train_sft(recipe: Recipe, tell: Tell) -> Path:
         data = prepare(recipe, cache)
         if process().is_main_process:
             write_data(work, data.samples, data.facts)
-    copying = prepare_copying(recipe)
-    tell(f"{len(data.samples)} samples: {data.facts}; {len(copying)} samples of copying before")
-    start = _start(recipe, (*copying, *data.samples), work)
-    check_lengths((*copying, *data.samples), load_tokenizer(start), recipe)
-    if copying:
-        start = _copied(recipe, copying, start, work, tell)
+    tell(f"{len(data.samples)} samples: {data.facts}; {recipe.sft.copying} rows of copying before")
+    start = _start(recipe, data.samples, work)
+    check_lengths(data.samples, load_tokenizer(start), recipe)
+    if recipe.sft.copying:
+        start = _copied(recipe, data.samples, start, work, tell)
     trainer = _trained(recipe, data.samples, start, work, tell)
     if trainer.accelerator.is_main_process:
         save_checkpoint(trainer, trainer.processing_class, recipe.start, recipe, "sft")
@@ -73,7 +73,7 @@ def _copied(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, 
     """Folder of the model that has learnt to copy; the phase is done once."""
     folder = work / "copied"
     if not folder.is_dir():
-        trainer = _trained(recipe, samples, start, work / "copying", tell)
+        trainer = _copying_trainer(recipe, samples, start, work / "copying", tell)
         if trainer.accelerator.is_main_process:
             draft = work / "copied.draft"
             save_weights(trainer, trainer.processing_class, draft)
@@ -82,27 +82,76 @@ def _copied(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, 
     return folder
 
 
-def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, tell: Tell) -> Any:
-    """A trainer that has gone through samples, from its last checkpoint if there is one."""
+def _copying_trainer(
+    recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, tell: Tell
+) -> Any:
+    """A trainer that has gone through the rows of copying, from its last checkpoint if any."""
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments, default_data_collator
+
+    from phybench.training.callbacks import Progress
+
+    tokenizer = load_tokenizer(start)
+    rows = copying_rows(
+        sorted({sample.prompt for sample in samples}),
+        lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids)),
+        recipe.sft.copying,
+        recipe.seed,
+    )
+    trainer = Trainer(
+        model=_model(recipe, start),
+        args=TrainingArguments(
+            **{
+                **_schedule(recipe, work),
+                "num_train_epochs": 1.0,
+                "learning_rate": recipe.sft.copying_rate,
+                "lr_scheduler_type": "constant_with_warmup",
+                "warmup_steps": 20,
+                "adam_beta2": 0.98,
+            }
+        ),
+        train_dataset=Dataset.from_list(rows),
+        data_collator=default_data_collator,
+        processing_class=tokenizer,
+        callbacks=[Progress(tell)],
+    )
+    return _run(trainer, work)
+
+
+def _run(trainer: Any, work: Path) -> Any:
+    """Train from the last checkpoint, if there is one."""
+    from phybench.training.callbacks import quiet
+
+    quiet(trainer)
+    trainer.train(resume_from_checkpoint=last_checkpoint(work))
+    trainer.save_state()
+    return trainer
+
+
+def _model(recipe: Recipe, start: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
-    from trl import SFTTrainer  # type: ignore[attr-defined]
-
-    from phybench.training.callbacks import Progress, StepTimer, quiet
 
     dtype = getattr(torch, dtype_of(recipe))
+    return AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True)
+
+
+def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path, tell: Tell) -> Any:
+    """A trainer that has gone through samples, from its last checkpoint if there is one."""
+    from trl import SFTTrainer  # type: ignore[attr-defined]
+
+    from phybench.training.callbacks import Progress, StepTimer
+
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True),
+        model=_model(recipe, start),
         args=_arguments(recipe, work),
         train_dataset=sft_dataset(samples, recipe.instructions),
         processing_class=load_tokenizer(start),
         peft_config=lora_config(recipe.sft.lora),
         callbacks=[Progress(tell), StepTimer(timing_key(recipe, "sft"))],
     )
-    quiet(trainer)
-    trainer.train(resume_from_checkpoint=last_checkpoint(work))
-    trainer.save_state()
-    return trainer
+    return _run(trainer, work)
 
 
 def sft_dataset(samples: Sequence[Triple], instructions: str) -> Any:
@@ -161,24 +210,31 @@ def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> Path:
 def _arguments(recipe: Recipe, work: Path) -> Any:
     from trl import SFTConfig  # type: ignore[attr-defined]
 
-    sft = recipe.sft
     return SFTConfig(
-        output_dir=str(work),
-        seed=recipe.seed,
-        num_train_epochs=sft.epochs,
-        per_device_train_batch_size=sft.micro_batch,
-        gradient_accumulation_steps=accumulation(sft.batch, sft.micro_batch, "`sft.batch`"),
-        learning_rate=sft.learning_rate,
-        lr_scheduler_type=sft.scheduler,
-        warmup_steps=sft.warmup,
-        weight_decay=sft.weight_decay,
-        max_length=sft.max_length,
+        max_length=recipe.sft.max_length,
         packing=False,
         completion_only_loss=True,
-        save_steps=sft.save_every,
-        save_total_limit=2,
-        logging_steps=10,
-        disable_tqdm=True,
-        report_to=list(recipe.report_to),
-        **precision(recipe),
+        **_schedule(recipe, work),
     )
+
+
+def _schedule(recipe: Recipe, work: Path) -> dict[str, Any]:
+    """What both phases tell their trainer."""
+    sft = recipe.sft
+    return {
+        "output_dir": str(work),
+        "seed": recipe.seed,
+        "num_train_epochs": sft.epochs,
+        "per_device_train_batch_size": sft.micro_batch,
+        "gradient_accumulation_steps": accumulation(sft.batch, sft.micro_batch, "`sft.batch`"),
+        "learning_rate": sft.learning_rate,
+        "lr_scheduler_type": sft.scheduler,
+        "warmup_steps": sft.warmup,
+        "weight_decay": sft.weight_decay,
+        "save_steps": sft.save_every,
+        "save_total_limit": 2,
+        "logging_steps": 10,
+        "disable_tqdm": True,
+        "report_to": list(recipe.report_to),
+        **precision(recipe),
+    }

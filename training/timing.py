@@ -10,7 +10,8 @@ from phybench.training.recipe import Recipe
 
 _COUNTS = frozenset(
     {"epochs", "steps", "save_every", "eval_every", "learning_rate", "scheduler", "warmup"}
-    | {"weight_decay", "copying", "clip", "beta", "advantage", "loss", "stop_on_hacking", "begin"}
+    | {"weight_decay", "copying", "copying_rate", "clip", "beta", "advantage", "loss"}
+    | {"stop_on_hacking", "begin"}
 )
 """Values of a stage that leave a step's duration as it is, or nearly."""
 

@@ -125,7 +125,7 @@ def test_a_new_model_first_learns_to_copy_and_that_once(tiny, tmp_path, monkeypa
     ]
     notes = []
     work = train_sft(load_recipe("phyprompt-mini", changes), notes.append) / "training"
-    assert "24 samples of copying before" in notes[0]
+    assert "24 rows of copying before" in notes[0]
     first = (work / "copied" / "model.safetensors").read_bytes()
     assert (work / "copying" / "trainer_state.json").is_file()
     assert first != (work / "base" / "model.safetensors").read_bytes()
