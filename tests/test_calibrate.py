@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from harness import do_run, run_config
 from made_runs import make_run
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
@@ -265,6 +266,26 @@ def test_a_run_with_two_judges_is_calibrated(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     CliRunner().invoke(CALIBRATE, ["-j", "vlm", "--run", str(run), "-o", str(page)])
     assert "prediction-powered" in page.read_text()
+
+
+def test_kinematic_agrees_with_the_truth_of_tabletop(tmp_path: Path) -> None:
+    """Pixels against the simulator's truth, on clips of prompts that leave much unsaid."""
+    config = run_config(
+        None,
+        refiners=("identity",),
+        generators=("tabletop",),
+        judges=("kinematic", "oracle"),
+        seeds=1,
+        limit=60,
+    )
+    do_run(config, tmp_path / "run", tmp_path / "cache")
+    arguments = ["-j", "kinematic", "--run", str(tmp_path / "run"), "--human", "oracle", "--json"]
+    found = json.loads(CliRunner().invoke(CALIBRATE, arguments).stdout)
+    joint, pc = (found["agreement"][name] for name in ("joint", "pc"))
+    assert joint["n"] == pc["n"] == 60
+    assert pc["accuracy"]["value"] >= 0.9
+    assert joint["accuracy"]["value"] >= 0.85
+    assert pc["auc"]["low"] > 0.8
 
 
 def test_unknown_judges_of_a_run_are_named(tmp_path: Path) -> None:
