@@ -12,14 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from tiny_vision_models import ANSWERS, make_tokenizer, write_table  # noqa: E402
+
 from phybench import Clip, ConfigError, Failure, JudgeRequest  # noqa: E402
 from phybench.judges.vlm_local import VlmLocal  # noqa: E402
 from phybench.video import write_frames  # noqa: E402
 
-ANSWERS = {
-    "good": '{"sa": 4, "pc": 2, "violated_law": null, "reason": "", "assessable": true}',
-    "prose": "four or five",
-}
 CHAT = (
     "{% for message in messages %}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
@@ -38,24 +36,6 @@ def clip(tmp_path_factory):
     rng = np.random.default_rng(0)
     write_frames(path, rng.integers(0, 255, (6, 32, 32, 3), np.uint8), 4.0)
     return Clip(path, "sha", frames=6, fps=4.0)
-
-
-def make_tokenizer():
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    model = models.BPE({piece: n for n, piece in enumerate(alphabet)}, [])
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    )
-    fast.add_special_tokens({"additional_special_tokens": ["<image>", "<go>"]})
-    # Each answer is one token, so that a table from token to token can write it.
-    fast.add_tokens(list(ANSWERS.values()))
-    return fast
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +80,7 @@ def folder(tmp_path_factory):
     )
     torch.manual_seed(0)
     model = LlavaForConditionalGeneration(config).eval()
-    write_table(model, tokenizer)
+    write_table(model.model.language_model, model.lm_head.weight, tokenizer)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(path)
     size = {"height": 28, "width": 28}
@@ -114,26 +94,6 @@ def folder(tmp_path_factory):
     )
     processor.save_pretrained(path)
     return path
-
-
-def write_table(model, tokenizer):
-    """After <go> the good answer with odds 3:1 against the other; after either, the end."""
-    go, end = tokenizer.convert_tokens_to_ids("<go>"), tokenizer.eos_token_id
-    good, prose = (tokenizer.convert_tokens_to_ids(text) for text in ANSWERS.values())
-    with torch.no_grad():
-        language = model.model.language_model
-        for layer in language.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-        language.norm.weight.fill_(1)
-        embeddings, head = language.embed_tokens.weight, model.lm_head.weight
-        head.zero_()
-        for axis, token in enumerate((go, good, prose)):
-            embeddings[token] = 0
-            embeddings[token, axis] = 1
-        # A one-hot state is scaled to 4 (= 16 ** 0.5) by the norm.
-        head[good, 0], head[prose, 0] = (20 + np.log(3)) / 4, 20 / 4
-        head[end, 1] = head[end, 2] = 20 / 4
 
 
 def judged(folder, clip, **options):
