@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import fake_openai as fake
 import pytest
 from harness import do_run, run_config
 
+from phybench import ConfigError, Failure, PluginInfo, Score, registry
 from phybench.gate.baseline import Baseline, Policy, record
 from phybench.gate.check import check_run
 from phybench.gate.findings import Finding, Outcome
@@ -154,10 +156,43 @@ def test_a_judge_without_replies_is_not_reread(tmp_path):
     assert parser(baseline, tmp_path / "run").outcome is Outcome.SKIPPED
 
 
-def test_presets_can_be_reread_without_their_keys(monkeypatch):
-    from phybench.registry import open_rereader
+class Plain:
+    """A third party's judge that can read its replies without further ado."""
 
+    info = PluginInfo(name="plain", revision="1", licence="MIT", fingerprint={})
+
+    def __init__(self, *, low: int = 1) -> None:
+        self.low = low
+
+    def score(self, requests):
+        return [self.reread("4") for _ in requests]
+
+    def reread(self, reply):
+        return Score(self.low, float(reply)) if reply.isdigit() else Failure("parse", "no number")
+
+
+class Refuses(Plain):
+    """One whose constructor needs what is not here, and that offers no reader without it."""
+
+    def __init__(self) -> None:
+        raise ConfigError("no weights")
+
+
+@pytest.mark.parametrize("name", ["Plain", "Refuses"])
+def test_a_judge_of_ones_own_needs_only_the_method(monkeypatch, name):
+    entry = EntryPoint("own", f"{__name__}:{name}", "phybench.judges")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    if name == "Refuses":
+        with pytest.raises(ConfigError, match="no weights"):
+            registry.open_rereader(parse_spec("own"))
+        return
+    reader = registry.open_rereader(parse_spec("own:low=2"))
+    assert (reader.reread("4").sa, reader.reread("4").pc) == (2, 4)
+    assert registry.open_rereader(parse_spec("own:python=/elsewhere")) is None
+
+
+def test_presets_can_be_reread_without_their_keys(monkeypatch):
     for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    reader = open_rereader(parse_spec("gpt-5.5-judge"))
+    reader = registry.open_rereader(parse_spec("gpt-5.5-judge"))
     assert reader.reread(rating(4, 2)).pc == 2
