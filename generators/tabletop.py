@@ -10,6 +10,7 @@ from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSe
 from phybench.tabletop.fingerprint import WORLD, code_digest
 
 if TYPE_CHECKING:
+    from phybench.plan import Plan
     from phybench.tabletop.simulate import Trajectory
 
 NATIVE = VideoSettings(frames=17, fps=8.0, width=64, height=64)
@@ -46,6 +47,12 @@ class Tabletop:
         from phybench.tabletop.language import count_words
 
         return [count_words(text) for text in texts]
+
+    def check(self, plan: Plan) -> Sequence[str]:
+        """Video settings of a plan that this world cannot draw."""
+        fps, width, height = _settings(plan.settings)
+        problem = _problem(plan.settings.frames, fps, width, height)
+        return [f"tabletop: {problem}"] if problem else []
 
     def generate(self, requests: Sequence[ClipRequest]) -> Sequence[Frames | Failure]:
         """Make one clip per request; equal text, seed and settings give equal bytes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -55,8 +56,8 @@ class RunConfig:
             raise ConfigError(f"Expected `seed` to be ≥ 0, but got {self.seed}.")
         for name in ("frames", "fps", "width", "height"):
             value = getattr(self.settings, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"Expected `{name}` to be > 0, but got {value}.")
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"Expected `{name}` to be > 0 and finite, but got {value}.")
         for name in ("refiners", "generators", "judges"):
             if not getattr(self, name):
                 raise ConfigError(f"Expected at least one of `{name}`, but got none.")

@@ -121,6 +121,19 @@ def write_text(path: Path, text: str) -> None:
         raise StorageError(f"Cannot write {str(path)!r}: {error}.") from error
 
 
+def check_target(path: Path) -> None:
+    """Find out before any work that a file cannot be written.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"Expected the folder of {str(path)!r} to exist. Make it first.")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"Cannot write {str(path)!r}: it is a folder, or lies in a closed one.")
+
+
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:

@@ -215,8 +215,15 @@ def _video_stream(
         raise VideoError(f"Expected {path.name!r} to hold a video stream, but it has none.")
     stream = container.streams.video[0]
     rate = stream.average_rate or stream.guessed_rate
-    if not rate or rate <= 0:
-        raise VideoError(f"Expected {path.name!r} to have a frame rate above 0, but it has none.")
+    # Without a rate and without two moments to reckon one from, FFmpeg names its clock's tick.
+    invented = (
+        not stream.average_rate and rate and stream.time_base and rate * stream.time_base == 1
+    )
+    if not rate or rate <= 0 or invented:
+        raise VideoError(
+            f"Expected {path.name!r} to have a frame rate above 0, but it has none. Encode it "
+            "again with one."
+        )
     return stream, float(rate)
 
 

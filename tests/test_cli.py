@@ -137,6 +137,11 @@ def test_a_bad_config_is_refused(examples: Path, text: str, words: str) -> None:
         (("--sed", "1"), "No such option"),
         (("-o", "file/out"), "Cannot write to the run folder"),
         (("--fps", "0"), "`fps` to be > 0"),
+        (("--fps", "inf"), "`fps` to be > 0 and finite, but got inf"),
+        (("--fps", "nan"), "`fps` to be > 0 and finite, but got nan"),
+        (("--config", "."), "Cannot read the config"),
+        (("-g", "tabletop", "--width", "63"), "`width` to be an even number"),
+        (("-g", "tabletop", "--frames", "1"), "`frames` to be in 2.."),
     ],
 )
 def test_bad_arguments_end_with_code_2_and_the_reason(
@@ -262,7 +267,8 @@ def test_a_generator_that_counts_characters_gets_fewer_words() -> None:
     [
         (("",), "it is empty"),
         (("a\x07b",), "control characters"),
-        (("--n", "0", "x"), "`n` to be ≥ 1"),
+        (("--n", "0", "x"), "`n` to be in 1..1000"),
+        (("--n", "1001", "x"), "`n` to be in 1..1000"),
         (("--file", "absent.txt"), "there is none"),
         (("--show-prompt",), "no system prompt"),
     ],
@@ -407,6 +413,19 @@ def test_score_of_a_folder_reads_prompts_beside_the_clips(examples: Path) -> Non
     assert (
         "a.mp4,a ball,brightness" in phybench("score", "-j", "brightness", "--clips", "made").stdout
     )
+
+
+@pytest.mark.parametrize("target", ["folder", "absent/scores.csv"])
+def test_a_table_that_cannot_be_written_is_refused_before_work(examples: Path, target: str) -> None:
+    Path("folder").mkdir()
+    write_clip(examples / "a.mp4")
+    Path("clips.csv").write_text("videopath,caption\na.mp4,a ball\n")
+    scored = phybench("score", "-j", "brightness", "--clips", "clips.csv", "-o", target)
+    listed = phybench("leaderboard", "no-run", "--csv", target)
+    for done in (scored, listed):
+        assert done.returncode == 2
+        assert f"'{target}'" in done.stderr
+    assert "1/1" not in scored.stderr
 
 
 @pytest.mark.parametrize(

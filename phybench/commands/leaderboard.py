@@ -32,9 +32,11 @@ def leaderboard(
     from phybench.leaderboard import to_csv, to_markdown, to_results
     from phybench.merging import merge_runs
     from phybench.metrics import measure
-    from phybench.records import write_text
+    from phybench.records import check_target, write_text
     from phybench.results import load_run
 
+    for target in filter(None, (csv, markdown)):
+        check_target(target)
     loaded = [load_run(folder) for folder in runs]
     run = merge_runs(loaded)
     simulated = bool(run.header["simulated"])

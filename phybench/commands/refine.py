@@ -42,13 +42,14 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Rewrite prompts; one refined prompt per line on stdout."""
+    from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
     from phybench.registry import open_plugin
     from phybench.seeds import item_seed
     from phybench.spec import parse_spec
 
-    if n < 1:
-        raise ConfigError(f"Expected `n` to be ≥ 1, but got {n}.")
+    if not 1 <= n <= MAX_SEEDS:
+        raise ConfigError(f"Expected `n` to be in 1..{MAX_SEEDS}, but got {n}.")
     counter = None if generator is None else _counter(generator)
     spec = _within_budget(parse_spec(refiner), counter)
     if show_prompt:

@@ -39,16 +39,16 @@ def score(
     """Score clips; writes the input's columns plus judge, sa, pc, joint, status and reply."""
     from phybench.cache import Cache, default_folder
     from phybench.errors import ConfigError
-    from phybench.records import write_text
+    from phybench.records import check_target, write_text
     from phybench.scoring import load_clips, score_clips
     from phybench.view import parse_view
 
     if not judge or clips is None:
         raise ConfigError("Expected at least one judge (-j SPEC) and clips (--clips CSV or DIR).")
     shown = None if view is None else parse_view(view)
+    if output is not None:
+        check_target(output)
     table = load_clips(clips, root)
-    if output is not None and not output.parent.is_dir():
-        raise ConfigError(f"Expected the folder of {str(output)!r} to exist.")
     with Cache(cache or default_folder()) as units:
         scored = score_clips(table, judge, units, _silent if quiet else _tell, shown)
     if output is None:

@@ -14,7 +14,7 @@ from phybench.leaderboard import row
 from phybench.plan import build_plan
 from phybench.registry import create
 from phybench.testing import check_generator
-from phybench.video import VideoError, peek, read_frames
+from phybench.video import VideoError, peek, probe, read_frames
 
 
 def write_manifest(path: Path, columns: list[str], table: list[list[object]]) -> Path:
@@ -96,7 +96,7 @@ def test_what_is_missing_or_unreadable_is_listed_before_work(clips: Path) -> Non
     with pytest.raises(ConfigError) as error:
         build_plan(config)
     words = str(error.value)
-    for part in ("'gone.mp4'", "'unpaired'", *(f"bad{number}.mp4" for number in range(4))):
+    for part in ("'gone.mp4'", "'unpaired'", *(f"bad{n}.mp4" for n in range(len(BAD_KINDS)))):
         assert part in words
 
 
@@ -123,6 +123,17 @@ def test_a_clip_that_is_cut_off_late_fails_alone(clips: Path) -> None:
     assert found["a ball"]["status"] == "ok"
     assert found["late"]["error"]["kind"] == "decode"
     assert "late.mp4" in found["late"]["error"]["message"]
+
+
+def test_a_clip_without_a_frame_rate_is_named_as_such(clips: Path) -> None:
+    path = write_bad_clip(clips / "timeless.mkv", "no frame rate")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert len(list(container.decode(stream))) == 4, "it decodes: only its rate is missing"
+        assert stream.average_rate is None
+    for read in (peek, probe, read_frames):
+        with pytest.raises(VideoError, match=r"'timeless\.mkv' to have a frame rate above 0"):
+            read(path)
 
 
 def test_a_one_frame_clip_is_a_clip(clips: Path) -> None:
