@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from phybench.cache import Cache
+from phybench.embeddings import DEFAULT_MODEL, load_embedder
 from phybench.errors import ConfigError
 from phybench.prompts import load_prompts
 from phybench.training.cot import Triple, kept, read_triples
-from phybench.training.decontamination import clean
+from phybench.training.decontamination import Closeness, clean
 from phybench.training.recipe import Data, Recipe
 
 
@@ -36,11 +37,13 @@ def prepare(recipe: Recipe, cache: Cache) -> Prepared:
     data = recipe.data
     made, failed = _build(data, cache, recipe.seed)
     good, dropped = kept(made[: data.limit], data.max_words)
-    cleaned = clean(good, data.decontaminate, data.ngram)
+    closeness, looked = _closeness(data)
+    cleaned = clean(good, data.decontaminate, data.ngram, closeness)
     if not cleaned.samples:
         raise ConfigError(
             f"Expected `data` of the recipe to give samples, but none of {len(made)} is left: "
-            f"{dropped | failed}, {cleaned.exact + cleaned.overlapping} repeat evaluation prompts."
+            f"{dropped | failed}, {cleaned.exact + cleaned.overlapping + cleaned.similar} repeat "
+            "evaluation prompts."
         )
     facts = {
         "source": data.source,
@@ -54,9 +57,33 @@ def prepare(recipe: Recipe, cache: Cache) -> Prepared:
             "exact": cleaned.exact,
             "ngram": cleaned.overlapping,
             "ngram_words": data.ngram,
+            "similar": cleaned.similar if closeness else None,
+            "similarity": looked,
         },
     }
     return Prepared(cleaned.samples, facts)
+
+
+def _closeness(data: Data) -> tuple[Closeness | None, str]:
+    """How closeness in meaning is told, and what the card says of it.
+
+    A model that the recipe names must be there; the default one is used if it is.
+
+    Raises:
+        ConfigError: If the recipe's model cannot be loaded.
+    """
+    if data.similarity is None:
+        return None, "not run: `data.similarity` is null"
+    if not data.decontaminate:
+        return None, "not run: `data.decontaminate` is empty"
+    try:
+        embed = load_embedder(data.similarity_model)
+    except ConfigError as error:
+        if data.similarity_model:
+            raise
+        return None, f"not run: {error}"
+    model = data.similarity_model or DEFAULT_MODEL
+    return Closeness(embed, data.similarity), f"cosine ≥ {data.similarity:g} by {model}"
 
 
 def _build(data: Data, cache: Cache, seed: int) -> tuple[list[Triple], dict[str, int]]:

@@ -76,6 +76,12 @@ class Data(_Part):
         max_words: Longest target prompt.
         decontaminate: Prompt sets that no training prompt may repeat.
         ngram: Words in a row that count as repeated.
+        similarity: Cosine of sentence embeddings from which a text repeats another in other words;
+            ``None`` does not look. 0.9 by default, ``None`` for ``tabletop``, whose prompt sets
+            hold distinct scenes in the same few words. Needs the extra ``similarity``; without it,
+            or without the model, the data's card says that it was not run.
+        similarity_model: Folder or hub id of the embedding model, which must then be there; empty
+            for :data:`phybench.embeddings.DEFAULT_MODEL`.
     """
 
     source: Literal["tabletop", "jsonl", "phygenbench", "teacher"]
@@ -87,6 +93,10 @@ class Data(_Part):
     max_words: int = Field(default=150, ge=8)
     decontaminate: tuple[str, ...] = ("tabletop-test",)
     ngram: int = Field(default=8, ge=3)
+    similarity: float | None = Field(
+        default_factory=lambda data: None if data.get("source") == "tabletop" else 0.9, gt=0, le=1
+    )
+    similarity_model: str = ""
 
 
 class Lora(_Part):

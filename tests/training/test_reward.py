@@ -294,7 +294,9 @@ def test_rewards_do_not_depend_on_the_executor(tmp_path):
         )
         at = Bench.__new__(Bench)
         at.log, at.metrics, at.extra = folder / "log.jsonl", {}, {}
-        at.reward = PhysicsReward(rules(timeout_s=300.0), scores, RewardLog(at.log), frozenset({END}))
+        at.reward = PhysicsReward(
+            rules(timeout_s=300.0), scores, RewardLog(at.log), frozenset({END})
+        )
         found[name, workers] = at(pairs, step=30)
         scores.close()
     assert len(set(map(tuple, found.values()))) == 1
