@@ -35,6 +35,7 @@ HOSTILE = {
 GROUPS = {
     "action": ["rolling", "</option><script>", "rolling", ""],
     "<img src=x onerror=\"document.title='taken'\">": ["b", "a", "a", "b"],
+    "wide": ["W" * 60, "W" * 60, "", "x"],
 }
 ARMS = [("identity", "tabletop"), ("template", "tabletop")]
 
