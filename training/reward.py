@@ -3,7 +3,8 @@
 ``R(t) = w_sa(t) · r_sa + (1 − w_sa(t)) · r_pc``, both parts scaled to 0..1 by the judge's scale.
 The paper does not publish a scale; without dividing by the group's spread the size of an update
 follows the size of the reward, so the scale matters and is ours. SA is judged against the user's
-words, never against the rewritten prompt.
+words, never against the rewritten prompt. Scores are taken as the judge gives them, fractions too:
+``videophy2:reading=expected`` gives the mean under its answers' probabilities.
 
 What becomes of a sample:
 
@@ -26,12 +27,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from phybench.contracts import ClipRequest, Failure, Scale, Score, VideoSettings
+from phybench.contracts import Clip, ClipRequest, Failure, Scale, Score, VideoSettings
 from phybench.errors import PhybenchError
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.seeds import item_seed
 from phybench.training.clip_scores import ClipScores, Judged, Sample
 from phybench.training.curriculum import EVALUATION_WEIGHT, weight_at
+from phybench.training.motion import motion_of
 from phybench.training.reward_log import RewardLog
 
 METRICS = (
@@ -46,6 +48,7 @@ METRICS = (
     "reply/truncated_share",
     "reply/distinct_share",
     "reply/words",
+    "clip_motion",
 )
 """Metrics of every rollout; the same on every rank, or gathering them would hang."""
 HOLDOUT = "holdout"
@@ -214,6 +217,8 @@ class PhysicsReward:
             row.reason = f"timeout: no score after {self._rules.timeout_s:g} s"
             return
         self._rewarded(row, judged, weight)
+        if isinstance(judged.clip, Clip):
+            row.fields["motion"] = await asyncio.to_thread(motion_of, judged.clip)
 
     def _rewarded(self, row: _Row, judged: Judged, weight: float) -> None:
         if isinstance(judged.clip, Failure):
@@ -253,6 +258,7 @@ class PhysicsReward:
             share("truncated"),
             len(set(texts)) / max(1, len(texts)),
             _mean([len(text.split()) for text in texts]),
+            _mean([row.fields.get("motion") for row in rows]),
         )
         return dict(zip(METRICS, values, strict=True))
 

@@ -7,18 +7,32 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from phybench.contracts import LIKERT, Failure, Frames, PluginInfo, Scale, Score, VideoSettings
+from phybench.contracts import (
+    LIKERT,
+    Clip,
+    Failure,
+    Frames,
+    PluginInfo,
+    Scale,
+    Score,
+    VideoSettings,
+)
 from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
+from phybench.gate.training_log import check_log, read_log
+from phybench.judges.rating_replies import RatingReply, judged
 from phybench.records import read_jsonl
 from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.registry import Opened, open_plugin
 from phybench.run import make_executor
 from phybench.spec import PluginSpec, parse_spec
 from phybench.training.clip_scores import ClipScores
+from phybench.training.curriculum import weight_at
 from phybench.training.licences import check_licences
+from phybench.training.motion import motion_of
 from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
-from phybench.training.reward_log import RewardLog
+from phybench.training.reward_log import RewardLog, append_rows
+from phybench.video import write_frames
 
 END = 2
 
@@ -263,6 +277,77 @@ def test_the_holdout_judge_speaks_at_evaluations_only(bench):
     assert HOLDOUT not in at.metrics
     at([pair], split="eval")
     assert at.metrics[HOLDOUT] == pytest.approx(0.75)
+
+
+class Sure(Rater):
+    """Answers 4 to both questions, but 5 and 3 were nearly as likely: videophy2's own reading."""
+
+    def __init__(self, reading):
+        super().__init__(f"sure-{reading}")
+        self._reading = reading
+
+    def _score(self, request):
+        sa = RatingReply("4", begins={"4": 0.5, "5": 0.3})  # mean (4*0.5 + 5*0.3) / 0.8 = 4.375
+        pc = RatingReply("4", begins={"3": 0.4, "4": 0.6})  # mean 3.6
+        return judged([sa, pc], self._reading)
+
+
+def test_fractional_scores_stay_fractions_in_the_reward(bench):
+    pair = ("A ball falls.", said("Down."))
+    weight = weight_at("exponential", 3.0, 50, 100)
+    assert bench(judges=[Sure("strict")])([pair], step=50) == [pytest.approx(0.75)]
+    expected = bench(judges=[Sure("expected")])
+    r_sa, r_pc = (4.375 - 1) / 4, (3.6 - 1) / 4
+    assert expected([pair], step=50) == [pytest.approx(weight * r_sa + (1 - weight) * r_pc)]
+    assert expected.rows()[0]["r_pc"] == pytest.approx(r_pc)
+
+
+class Mover(Painter):
+    """A clip whose brightness rises by a share of the scale per frame: the text says how many."""
+
+    def _clip(self, request):
+        step = int(request.text.split()[-1].rstrip("."))
+        levels = np.arange(3, dtype=np.uint8) * step + 40
+        return Frames(np.tile(levels[:, None, None, None], (1, 16, 16, 3)), fps=8)
+
+
+def test_how_much_moves_is_logged_per_step_and_sample(bench):
+    at = bench(generator=Mover())
+    at([("A ball falls.", said("By 0.")), ("A ball falls.", said("By 51."))])
+    still, moving = (row["motion"] for row in at.rows())
+    assert still == pytest.approx(0.0, abs=0.005)
+    assert moving == pytest.approx(51 / 255, abs=0.02)  # the codec rounds
+    assert at.metrics["clip_motion"] == pytest.approx((still + moving) / 2)
+
+
+def test_what_cannot_move_has_no_motion(tmp_path):
+    frame = tmp_path / "one.mp4"
+    write_frames(frame, np.zeros((1, 16, 16, 3), np.uint8), 8)
+    assert motion_of(Clip(frame, "a")) == 0.0
+    assert motion_of(Clip(None, "a")) is None
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert motion_of(Clip(tmp_path / "broken.mp4", "a")) is None
+
+
+def test_the_gate_reads_the_motion_that_is_logged(tmp_path):
+    log = tmp_path / "log.jsonl"
+    rng = np.random.default_rng(0)
+    append_rows(
+        log,
+        [
+            {
+                "step": step,
+                "reward": 0.2 + 0.01 * step + rng.normal(0, 0.01),
+                "clip_motion": 0.1 - 0.001 * step + rng.normal(0, 0.0005),
+                "completions/mean_length": 60 + 2 * step + rng.normal(0, 1),
+            }
+            for step in range(60)
+        ],
+    )
+    assert "clip_motion" in METRICS
+    said = check_log(read_log(log))[1].message
+    assert "clips stand still more and more" in said
+    assert "refinements grow" in said
 
 
 def test_what_breaks_the_service_reaches_the_trainer(bench, tmp_path):
