@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from phybench.checkpoints import find_checkpoint, is_local, places, read_json
 from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
 
@@ -18,20 +16,8 @@ WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _FILE_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth"}
 _WHOLE = 64 * 2**20
 _SAMPLES, _SAMPLE = 16, 2**20
+_MOVED_BY = "HF_HOME, HF_HUB_CACHE or PHYBENCH_CHECKPOINTS move it"
 _NEAREST = "Nothing to download here? `phybench run -g tabletop` is the nearest that runs without."
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint folder on this machine.
-
-    Args:
-        folder: Where it lies.
-        revision: Commit of the hub snapshot, or ``local``.
-    """
-
-    folder: Path
-    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +31,6 @@ class MissingFile:
 
     name: str
     size_gb: float | None = None
-
-
-def is_local(model: str) -> bool:
-    """Whether the option ``model`` names a folder or file rather than a hub repository."""
-    return model.startswith((".", "/", "~")) or Path(model).exists() or model.count("/") != 1
-
-
-def hub_cache() -> Path:
-    """The folder in which the Hugging Face libraries keep downloads (their own rule)."""
-    if cache_folder := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache_folder).expanduser()
-    home = os.environ.get("HF_HOME") or os.path.join(  # noqa: PTH118 - mirrors the library's rule
-        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
-    )
-    return Path(home).expanduser() / "hub"
-
-
-def hub_folder(repo: str) -> Path:
-    """Where the hub cache keeps a repository."""
-    return hub_cache() / f"models--{repo.replace('/', '--')}"
-
-
-def find_checkpoint(model: str, revision: str = "") -> Checkpoint | None:
-    """Look for a checkpoint on this machine, without the network.
-
-    Args:
-        model: A folder, or a hub id (``owner/name``).
-        revision: Branch, tag or commit; empty for ``main``.
-
-    Returns:
-        The folder, or ``None`` if there is none.
-    """
-    if is_local(model):
-        folder = Path(model).expanduser()
-        return Checkpoint(folder, "local") if folder.is_dir() else None
-    base = hub_folder(model)
-    name = revision or "main"
-    reference = base / "refs" / name
-    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else name
-    snapshot = base / "snapshots" / commit
-    return Checkpoint(snapshot, commit) if snapshot.is_dir() else None
 
 
 def require_files(
@@ -172,21 +117,6 @@ def _shards(index: Path) -> set[str]:
     return set(read_json(index).get("weight_map", {}).values())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a checkpoint.
-
-    Raises:
-        ConfigError: If the file does not hold one.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read {path}: {error}.") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"Expected {path} to hold a JSON object, but got {type(value).__name__}.")
-    return value
-
-
 def missing_error(
     generator: str, model: str, missing: Sequence[MissingFile], *, how: str
 ) -> ConfigError:
@@ -200,12 +130,13 @@ def missing_error(
     """
     known = [file.size_gb for file in missing if file.size_gb is not None]
     total = f" (about {sum(known):.1f} GB)" if known else ""
-    where = Path(model).expanduser() if is_local(model) else hub_folder(model)
+    looked = " and ".join(str(place) for place in places(model))
+    moved = "" if is_local(model) else f" ({_MOVED_BY})"
     lines = [
         f"Expected the files of `{model}` for generator `{generator}`, but these are missing"
         f"{total}:",
         *(f"  {file.name}{_size(file)}" for file in missing),
-        f"Looked in: {where}" + ("" if is_local(model) else " (HF_HOME or HF_HUB_CACHE move it)"),
+        f"Looked in: {looked}{moved}",
         how,
         _NEAREST,
     ]

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phybench.checkpoints import Checkpoint, find_checkpoint, is_local
 from phybench.errors import ConfigError
-from phybench.generators.checkpoint_files import (
-    Checkpoint,
-    expected_files,
-    find_checkpoint,
-    is_local,
-    missing_error,
-    missing_files,
-)
+from phybench.generators.checkpoint_files import expected_files, missing_error, missing_files
 from phybench.generators.model_card import ModelCard
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from phybench.cache import default_folder
 from phybench.digest import file_digest, text_digest
-from phybench.errors import ConfigError, MissingExtraError
+from phybench.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,69 @@ class ModelFolder:
     revision: str
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a checkpoint lies, before anything in it is read.
+
+    Args:
+        folder: Its folder.
+        revision: Commit of the hub snapshot, or ``local``.
+    """
+
+    folder: Path
+    revision: str
+
+
+def is_local(model: str) -> bool:
+    """Whether a model is named by its folder or file rather than by a hub id (``owner/name``)."""
+    return model.startswith((".", "/", "~")) or Path(model).exists() or model.count("/") != 1
+
+
+def hub_folder(repo: str) -> Path:
+    """Where the Hugging Face libraries keep a repository's downloads (their own rule)."""
+    cache = os.environ.get("HF_HUB_CACHE")
+    if not cache:
+        base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+        cache = str(Path(os.environ.get("HF_HOME", base)) / "hub")
+    return Path(cache).expanduser() / f"models--{repo.replace('/', '--')}"
+
+
+def places(model: str) -> list[Path]:
+    """The folders in which a model is looked for, the first one first.
+
+    A hub id is looked for below ``PHYBENCH_CHECKPOINTS``, with and without its owner, and in the
+    Hugging Face cache.
+    """
+    if is_local(model):
+        return [Path(model).expanduser()]
+    root = os.environ.get("PHYBENCH_CHECKPOINTS")
+    names = (model, model.partition("/")[2]) if root else ()
+    return [*(Path(root or "").expanduser() / name for name in names), hub_folder(model)]
+
+
+def find_checkpoint(model: str, revision: str = "") -> Checkpoint | None:
+    """Look for a checkpoint on this machine, without the network.
+
+    Args:
+        model: A folder, or a hub id.
+        revision: Branch, tag or commit of a hub repository; empty for ``main``.
+
+    Returns:
+        The checkpoint, or ``None`` if there is none.
+    """
+    *folders, last = places(model)
+    if is_local(model):
+        return Checkpoint(last, "local") if last.is_dir() else None
+    for folder in folders:
+        if folder.is_dir() and not revision:
+            return Checkpoint(folder, "local")
+    name = revision or "main"
+    reference = last / "refs" / name
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else name
+    snapshot = last / "snapshots" / commit
+    return Checkpoint(snapshot, commit) if snapshot.is_dir() else None
+
+
 def find_model(model: str, revision: str = "", *, config: str = "config.json") -> ModelFolder:
     """Find a checkpoint: a folder, or a hub id whose files were downloaded before.
 
@@ -37,16 +101,19 @@ def find_model(model: str, revision: str = "", *, config: str = "config.json") -
 
     Raises:
         ConfigError: If it is not on this machine; the message names the download command.
-        MissingExtraError: If a hub id is given and `huggingface_hub` is not installed.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return _local_folder(folder, revision, config)
-    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+    found = find_checkpoint(model, revision)
+    if found is None and is_local(model):
         raise ConfigError(
             f"Expected a model folder or a hub id (`owner/name`), but {model!r} is neither."
         )
-    return _downloaded(model, revision, config)
+    if found is None:
+        raise ConfigError(_not_downloaded(model, revision))
+    if found.revision == "local":
+        return _local_folder(found.folder, revision, config)
+    if not (found.folder / config).is_file():
+        raise ConfigError(_not_downloaded(model, revision))
+    return ModelFolder(found.folder, model, found.revision)
 
 
 def _local_folder(folder: Path, revision: str, config: str) -> ModelFolder:
@@ -60,26 +127,12 @@ def _local_folder(folder: Path, revision: str, config: str) -> ModelFolder:
     return ModelFolder(folder.resolve(), folder.resolve().name, f"sha256:{folder_digest(folder)}")
 
 
-def _downloaded(model: str, revision: str, config: str) -> ModelFolder:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model `{model}`", "huggingface_hub", "local") from error
-    try:
-        path = Path(snapshot_download(model, revision=revision or None, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError) as error:
-        raise ConfigError(_not_downloaded(model, revision)) from error
-    if not (path / config).is_file():
-        raise ConfigError(_not_downloaded(model, revision))
-    return ModelFolder(path, model, path.name)
-
-
 def _not_downloaded(model: str, revision: str) -> str:
     command = f"hf download {model}" + (f" --revision {revision}" if revision else "")
+    looked = " and ".join(str(place) for place in places(model))
     return (
-        f"Expected model `{model}` to be on this machine, but it is neither a folder nor in the "
-        f"Hugging Face cache. Run: {command}"
+        f"Expected model `{model}` to be on this machine, but it is neither a folder nor in "
+        f"{looked}. Run: {command}"
     )
 
 

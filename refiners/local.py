@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.contracts import Failure, Refinement
 from phybench.hardware import Device, Dtype
 from phybench.refiners.completions import Completion, Sampling
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
@@ -87,21 +87,15 @@ class Local:
         self._task = rewriting_task(instructions, budget=budget, language=language)
         self._read = READERS[reply]
         self._engine = LazyEngine(setup)
-        self.info = PluginInfo(
-            name=setup.adapter.name if setup.adapter else setup.model.name,
-            revision=setup.revision,
-            licence="that of the model",
-            fingerprint={
-                **setup.fingerprint,
+        self.info = setup.describe(
+            setup.adapter.name if setup.adapter else setup.model.name,
+            "that of the model",
+            {
                 "instructions": self._task.digest,
                 "reply": reply,
                 "language": language,
                 "parser": PARSER_VERSION,
             },
-            max_batch=batch,
-            gpu_gib=setup.gpu_gib,
-            seeded=temperature > 0,
-            extra="vllm" if engine == "vllm" else "local",
         )
 
     @property

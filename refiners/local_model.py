@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from phybench.checkpoints import ModelFolder, find_model, has_chat_template, read_json
-from phybench.contracts import Failure
+from phybench.contracts import Failure, PluginInfo
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.refiners.completions import Completion, Engine, Message, Sampling
@@ -68,6 +68,25 @@ class LocalModel:
             "sampling": asdict(self.sampling),
             "libraries": {name: library_version(name) for name in libraries},
         }
+
+    def describe(self, name: str, licence: str, fingerprint: Mapping[str, Any]) -> PluginInfo:
+        """A refiner that completes with this model.
+
+        Args:
+            name: Name in tables.
+            licence: Licence of the weights.
+            fingerprint: What can change its output besides the model.
+        """
+        return PluginInfo(
+            name=name,
+            revision=self.revision,
+            licence=licence,
+            fingerprint={**self.fingerprint, **fingerprint},
+            max_batch=self.batch,
+            gpu_gib=self.gpu_gib,
+            seeded=self.sampling.temperature > 0,
+            extra="vllm" if self.engine == "vllm" else "local",
+        )
 
     @property
     def gpu_gib(self) -> float:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from phybench.checkpoints import read_json
-from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.hardware import Device, Dtype
 from phybench.refiners import reasoning
@@ -173,19 +173,10 @@ class PhyPrompt:
             sampling=Sampling(temperature, top_p, max_new_tokens or self._card.max_new_tokens),
         )
         self._engine = LazyEngine(setup)
-        self.info = PluginInfo(
-            name=f"phyprompt-{self._card.size}",
-            revision=setup.revision,
-            licence="that of the base model",
-            fingerprint={
-                **setup.fingerprint,
-                "card": asdict(self._card),
-                "parser": PARSER_VERSION,
-            },
-            max_batch=batch,
-            gpu_gib=setup.gpu_gib,
-            seeded=temperature > 0,
-            extra="vllm" if engine == "vllm" else "local",
+        self.info = setup.describe(
+            f"phyprompt-{self._card.size}",
+            "that of the base model",
+            {"card": asdict(self._card), "parser": PARSER_VERSION},
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from phybench.refiners.rewriter import load_rewriter
 
-rewrite = load_rewriter("phyprompt")
+rewrite = load_rewriter("template")  # or "phyprompt", "gpt-4o", …
 video = pipe(rewrite("a ball rolls down a hill")).frames[0]
 """
 

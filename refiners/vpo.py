@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.contracts import Failure, Refinement
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
 from phybench.hardware import Device, Dtype
@@ -77,19 +77,14 @@ class Vpo:
             sampling=_SAMPLING,
         )
         self._engine = LazyEngine(setup)
-        self.info = PluginInfo(
-            name="vpo",
-            revision=setup.revision,
-            licence="Meta Llama 3 Community License",
-            fingerprint={
-                **setup.fingerprint,
+        self.info = setup.describe(
+            "vpo",
+            "Meta Llama 3 Community License",
+            {
                 "template": text_digest(self._template),
                 "template_is": "the user's" if template else _OURS,
                 "parser": PARSER_VERSION,
             },
-            max_batch=batch,
-            gpu_gib=setup.gpu_gib,
-            extra="vllm" if engine == "vllm" else "local",
         )
 
     @property

@@ -8,7 +8,13 @@ import sys
 
 import pytest
 
-from phybench.checkpoints import find_model, folder_digest, has_chat_template
+from phybench.checkpoints import (
+    Checkpoint,
+    find_checkpoint,
+    find_model,
+    folder_digest,
+    has_chat_template,
+)
 from phybench.errors import ConfigError
 from phybench.hardware import resolve_device, resolve_dtype
 
@@ -59,7 +65,6 @@ def test_a_large_file_is_read_once_until_it_changes(folder, tmp_path):
 
 def test_a_downloaded_hub_id_is_its_commit(tmp_path):
     """The layout of the hub's cache, read in a process that could reach no network."""
-    pytest.importorskip("huggingface_hub", reason="the extra `local` is not installed")
     repository = tmp_path / "models--owner--name"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
@@ -75,6 +80,24 @@ def test_a_downloaded_hub_id_is_its_commit(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.split() == ["owner/name", COMMIT]
+
+
+@pytest.mark.parametrize("name", ["owner/name", "name"])
+def test_a_hub_id_is_also_looked_for_among_the_users_checkpoints(
+    name, folder, tmp_path, monkeypatch
+):
+    """With and without its owner, before the hub's cache; a commit is the hub's business."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("PHYBENCH_CHECKPOINTS", str(tmp_path / "mine"))
+    assert find_checkpoint("owner/name") is None
+    with pytest.raises(ConfigError, match=f"{tmp_path / 'mine'}.* and {tmp_path / 'hub'}"):
+        find_model("owner/name")
+    there = tmp_path / "mine" / name
+    there.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(there)
+    assert find_checkpoint("owner/name") == Checkpoint(there, "local")
+    assert find_model("owner/name").revision.startswith("sha256:")
+    assert find_checkpoint("owner/name", COMMIT) is None
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from phybench.checkpoints import read_json
 from phybench.errors import ConfigError
-from phybench.generators.checkpoint_files import read_json
 from phybench.generators.torch_files import load_strictly, load_tensors
 
 if TYPE_CHECKING:

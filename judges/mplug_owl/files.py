@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.checkpoints import folder_digest, read_json
+from phybench.checkpoints import find_checkpoint, folder_digest, places, read_json
 from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
 from phybench.judges.mplug_owl.config import OwlConfig, read_config
@@ -83,45 +82,17 @@ def find_files(model: str, published: Published) -> OwlFiles:
         ConfigError: If files are missing (named with size and licence) or the configuration
             describes another kind of model.
     """
-    folder, revision, looked = _locate(model)
-    if folder is None:
-        raise _missing(
-            published, model, [_CONFIG, _TOKENIZER, _INDEXES[-1] + " or a single file"], looked
-        )
+    found = find_checkpoint(model)
+    if found is None:
+        wanted = [_CONFIG, _TOKENIZER, _INDEXES[-1] + " or a single file"]
+        raise _missing(published, model, wanted, places(model))
+    folder = found.folder
     missing = [name for name in (_CONFIG, _TOKENIZER) if not (folder / name).is_file()]
     weights, absent = _weights(folder)
     if missing or absent:
         raise _missing(published, model, [*missing, *absent], [folder])
     config = read_config(folder / _CONFIG)
-    return OwlFiles(folder, revision, config, folder / _TOKENIZER, weights)
-
-
-def _locate(model: str) -> tuple[Path | None, str, list[Path]]:
-    path = Path(model).expanduser()
-    if path.is_dir() or model.startswith((".", "/", "~")) or model.count("/") != 1:
-        return (path if path.is_dir() else None), "local", [path]
-    looked = []
-    if root := os.environ.get("PHYBENCH_CHECKPOINTS"):
-        for name in (model, model.partition("/")[2]):
-            looked.append(Path(root).expanduser() / name)
-            if looked[-1].is_dir():
-                return looked[-1], "local", looked
-    hub = _hub_cache() / f"models--{model.replace('/', '--')}"
-    looked.append(hub)
-    reference = hub / "refs" / "main"
-    if reference.is_file():
-        commit = reference.read_text(encoding="utf-8").strip()
-        if (snapshot := hub / "snapshots" / commit).is_dir():
-            return snapshot, commit, looked
-    return None, "", looked
-
-
-def _hub_cache() -> Path:
-    """Where the Hugging Face libraries keep downloads; their rule, without importing them."""
-    if folder := os.environ.get("HF_HUB_CACHE"):
-        return Path(folder).expanduser()
-    base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(os.environ.get("HF_HOME", base)).expanduser() / "hub"
+    return OwlFiles(folder, found.revision, config, folder / _TOKENIZER, weights)
 
 
 def _weights(folder: Path) -> tuple[tuple[Path, ...], list[str]]:

@@ -136,7 +136,8 @@ def test_machine_without_weights_stops_at_once_with_the_list(workplace: Path) ->
         "phybench run -r template",
         "are missing (about 13.8 GB)",
         "transformer/  3.39 GB",
-        f"Looked in: {workplace / 'hub' / 'models--THUDM--CogVideoX-2b'}",
+        f"Looked in: {workplace / 'THUDM' / 'CogVideoX-2b'}",
+        str(workplace / "hub" / "models--THUDM--CogVideoX-2b"),
         "hf download THUDM/CogVideoX-2b",
         "phybench run -g tabletop",
     ):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -41,6 +42,31 @@ def test_a_failure_is_raised_and_never_the_prompt(rewrite):
 def test_an_unknown_refiner_is_named():
     with pytest.raises(ConfigError, match="known refiner"):
         load_rewriter("no-such-refiner")
+
+
+@pytest.mark.slow
+def test_the_documented_three_lines_run(monkeypatch):
+    """The block of docs/refiners.md, to the letter, with a real, tiny CogVideoX pipeline."""
+    pytest.importorskip("diffusers", reason="the extra `video` is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "generators"))
+    from tiny_pipelines import cogvideox
+
+    page = (ROOT / "docs" / "refiners.md").read_text()
+    block = re.search(r"```python\n(.*?load_rewriter.*?)```", page, re.DOTALL)
+    model, asked = cogvideox(), []
+
+    def pipe(prompt):
+        asked.append(prompt)
+        return model(
+            prompt, num_frames=9, height=16, width=16, num_inference_steps=1, output_type="np"
+        )
+
+    names = {"pipe": pipe}
+    exec(block[1], names)
+    assert len(names["video"]) == 9
+    (text,) = asked
+    assert text.startswith("a ball rolls down a hill")
+    assert len(text) > len("a ball rolls down a hill")
 
 
 @pytest.mark.slow
