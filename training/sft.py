@@ -106,7 +106,7 @@ def _copying_trainer(
                 **_schedule(recipe, work),
                 "num_train_epochs": 1.0,
                 "learning_rate": recipe.sft.copying_rate,
-                "lr_scheduler_type": "constant_with_warmup",
+                "lr_scheduler_type": "cosine",
                 "warmup_steps": 20,
                 "adam_beta2": 0.98,
             }
@@ -177,10 +177,7 @@ def check_lengths(samples: Sequence[Triple], tokenizer: Any, recipe: Recipe) -> 
     """
     whole, reply = 0, 0
     for sample in samples:
-        turns = training_messages(sample.prompt, recipe.instructions)
-        turns.append({"role": "assistant", "content": sample.reply})
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-        whole = max(whole, len(tokenizer(text, add_special_tokens=False)["input_ids"]))
+        whole = max(whole, conversation_tokens(sample, tokenizer, recipe))
         reply = max(reply, 1 + len(tokenizer(sample.reply, add_special_tokens=False)["input_ids"]))
     if whole > recipe.sft.max_length:
         raise ConfigError(
@@ -192,6 +189,14 @@ def check_lengths(samples: Sequence[Triple], tokenizer: Any, recipe: Recipe) -> 
             f"Expected `grpo.max_new_tokens` ≥ {reply}, the longest reply in tokens, but got "
             f"{recipe.grpo.max_new_tokens}: the model would learn replies that are cut later."
         )
+
+
+def conversation_tokens(sample: Triple, tokenizer: Any, recipe: Recipe) -> int:
+    """Tokens of a sample's whole conversation."""
+    turns = training_messages(sample.prompt, recipe.instructions)
+    turns.append({"role": "assistant", "content": sample.reply})
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _start(recipe: Recipe, samples: Sequence[Triple], work: Path) -> Path:

@@ -15,18 +15,30 @@ Name = Annotated[str, typer.Argument(help="A bundled recipe's name, or a YAML fi
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a value: KEY=VALUE, e.g. grpo.steps=10.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it will cost (JSON).")]
 
 
 @app.command()
-def sft(recipe: Name, changes: Changes = None) -> None:
+def sft(recipe: Name, changes: Changes = None, dry_run: DryRun = False) -> None:
     """Stage 1: supervised fine-tuning on physics chain-of-thought triples.
 
     A second start of the same command continues.
     """
+    from phybench.cache import Cache, default_folder
     from phybench.training.recipe import load_recipe
+
+    chosen = load_recipe(recipe, changes or [])
+    if dry_run:
+        from phybench.training.sft_forecast import forecast_sft
+
+        with Cache(default_folder()) as cache:
+            cost = forecast_sft(chosen, cache)
+        note(cost.to_text())
+        emit_json(cost.to_json())
+        return
     from phybench.training.sft import train_sft
 
-    folder = train_sft(load_recipe(recipe, changes or []), note)
+    folder = train_sft(chosen, note)
     typer.echo(str(folder))
 
 
@@ -34,9 +46,7 @@ def sft(recipe: Name, changes: Changes = None) -> None:
 def grpo(
     recipe: Name,
     changes: Changes = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it will cost (JSON).")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Stage 2: GRPO with the curriculum reward, from stage 1's checkpoint.
 
@@ -76,9 +86,7 @@ def ablate(
     limit: Annotated[int | None, typer.Option(help="Only the first test prompts.")] = None,
     seeds: Annotated[int, typer.Option(help="Clips per test prompt.")] = 2,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it will cost (JSON).")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """What the curriculum is worth: variants of a recipe, each trained several times and evaluated.
 

@@ -5,13 +5,16 @@ import shutil
 
 import pytest
 from tiny_training import PROMPTS, triples
+from typer.testing import CliRunner
 
+from phybench.commands.train import app
 from phybench.contracts import Refinement
 from phybench.errors import ConfigError
 from phybench.refiners.phyprompt import PhyPrompt, read_card
 from phybench.training.recipe import load_recipe
 from phybench.training.setup import claim
 from phybench.training.sft import check_lengths, sft_dataset, train_sft
+from phybench.training.timing import timing_key
 
 
 def test_stage_one_gives_a_checkpoint_that_the_refiner_runs(tiny):
@@ -132,3 +135,48 @@ def test_a_new_model_first_learns_to_copy_and_that_once(tiny, tmp_path, monkeypa
     assert first != (work.parent / "model.safetensors").read_bytes()
     train_sft(load_recipe("phyprompt-mini", changes), notes.append)
     assert (work / "copied" / "model.safetensors").read_bytes() == first
+
+
+def sft_plan(*changes):
+    flags = [part for change in changes for part in ("--set", change)]
+    result = CliRunner().invoke(app, ["sft", "phyprompt-mini", "--dry-run", *flags])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+def test_a_dry_run_of_stage_one_counts_and_trains_nothing(tiny, workplace):
+    cost = sft_plan(*tiny.base, f"output='{workplace}'", "sft.copying=100")
+    # 12 samples in batches of 12, 80 epochs; 100 rows in batches of 12.
+    assert (cost["samples"], cost["steps"], cost["copying_steps"]) == (12, 80, 9)
+    assert (cost["done"], cost["tokens"], cost["seconds"]) == (False, None, None)
+    weights = (tiny.folder / "phyprompt-mini-sft" / "model.safetensors").stat().st_size
+    assert cost["disk_bytes"] == pytest.approx(7 * weights, rel=0.02)
+    assert not (workplace / "phyprompt-mini-sft").exists()
+
+
+def test_what_was_done_before_makes_tokens_and_time_known(tiny, monkeypatch):
+    from phybench.cache import Cache
+
+    monkeypatch.setenv("PHYBENCH_CACHE", str(tiny.folder / "cache"))
+    cost = sft_plan(*tiny.base, f"output='{tiny.folder}'")
+    assert cost["done"]
+    assert 12 * 80 * 40 < cost["tokens"] < 12 * 80 * 200
+    with Cache(tiny.folder / "cache") as cache:
+        recipe = load_recipe("phyprompt-mini", [*tiny.base, f"output='{tiny.folder}'"])
+        step = cache.mean_seconds(timing_key(recipe, "sft"))
+    assert cost["seconds"] == pytest.approx(80 * step)
+
+
+def test_a_dry_run_asks_no_teacher(workplace):
+    rows = [{"caption": "a", "physical_laws": "b", "explicit_caption": "c"}] * 3
+    (workplace / "phygenbench.json").write_text(json.dumps(rows))
+    (workplace / "prompts.txt").write_text("A ball falls.\nA cup tips.\n")
+    asked = "data={source: teacher, teacher: no-such-teacher, prompts: prompts.txt}"
+    cost = sft_plan(asked)
+    assert (cost["teacher_answers"], cost["samples"], cost["tokens"]) == (2, 2, None)
+    given = "data={source: phygenbench, path: phygenbench.json}"
+    assert sft_plan(given)["teacher_answers"] == 3
+    result = CliRunner().invoke(
+        app, ["sft", "phyprompt-mini", "--dry-run", "--set", "data={source: phygenbench}"]
+    )
+    assert "--set data.path=FILE" in str(result.exception)
