@@ -32,7 +32,6 @@ _EXTRAS = {
     "trl": "train",
     "datasets": "hub",
     "ray": "ray",
-    "openai": "api",
     "tenacity": "api",
     "httpx": "api",
     "runwayml": "api",
