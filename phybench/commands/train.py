@@ -123,3 +123,30 @@ def ablate(
     for line in conclusions(compared):
         typer.echo(line)
     typer.echo(str(ablation.folder / "ablation.md"))
+
+
+@app.command()
+def push(
+    recipe: Name,
+    repository: Annotated[str, typer.Option("--to", help="USER/NAME on the hub.")],
+    changes: Changes = None,
+    what: Annotated[str, typer.Option(help="grpo or sft (a checkpoint), or data.")] = "grpo",
+    public: Annotated[bool, typer.Option("--public", help="A new repository is public.")] = False,
+) -> None:
+    """Upload a finished checkpoint, or stage 1's data, with its card (token in HF_TOKEN).
+
+    Nothing else in phybench uploads anything.
+    """
+    from phybench.errors import ConfigError
+    from phybench.training.hub import push_checkpoint, push_data
+    from phybench.training.recipe import load_recipe
+
+    chosen = load_recipe(recipe, changes or [])
+    if what == "data":
+        typer.echo(push_data(chosen, repository, public=public))
+    elif what == "sft":
+        typer.echo(push_checkpoint(chosen, "sft", repository, public=public))
+    elif what == "grpo":
+        typer.echo(push_checkpoint(chosen, "grpo", repository, public=public))
+    else:
+        raise ConfigError(f"Expected `--what` to be grpo, sft or data, but got {what!r}.")
