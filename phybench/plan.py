@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +156,12 @@ def refinement_key(fingerprint: str, info: PluginInfo, prompt: str, seed: int) -
 
 
 def clip_key(fingerprint: str, request: ClipRequest) -> str:
-    """Content hash of a clip."""
+    """Content hash of a clip.
+
+    The text stands for what the generator reads of it. Pipelines count, wrap and encode a text in
+    more ways than one (several encoders, templates), so equal ids of one tokenizer would not prove
+    equal input; two texts that are cut to the same ids are therefore made twice.
+    """
     settings = (repr(getattr(request.settings, name)) for name in VideoSettings.__slots__)
     return text_digest(
         "clip", ENCODER, fingerprint, request.text, str(request.seed), str(request.k), *settings
@@ -258,12 +264,35 @@ def warnings(plan: Plan) -> list[str]:
         for opened in plan.refiners
         if (chosen := opened.info.fingerprint.get("selection_judge_fingerprint")) in judges
     ]
-    return selected + [
+    unasked = [
         f"Refiner `{opened.info.name}` cannot be asked for a shorter text: with its texts above a "
         "prompt budget each generator does what its `over_budget` says."
         for opened in plan.refiners
         if plan.retry_over_budget and not isinstance(opened.plugin, Shortener)
     ]
+    return [*selected, *unasked, *_short_clips(plan)]
+
+
+def _short_clips(plan: Plan) -> list[str]:
+    """Which generators' clips end before the view does."""
+    view = plan.view
+    if view is None or view.seconds is None:
+        return []
+    return [
+        f"Clips of `{opened.info.name}` last {seconds:g} s, less than the {view.seconds:g} s of "
+        "the view. They are not padded: judges see less of them."
+        for opened in plan.generators
+        if (seconds := _native_seconds(plan, opened.info)) < view.seconds
+    ]
+
+
+def _native_seconds(plan: Plan, generator: PluginInfo) -> float:
+    """How long a generator's clips last, infinite if it does not say."""
+    frames, fps = (
+        getattr(plan.settings, name) or getattr(generator.video, name, None)
+        for name in ("frames", "fps")
+    )
+    return frames / fps if frames and fps else math.inf
 
 
 def over_budget(plan: Plan) -> dict[str, int]:

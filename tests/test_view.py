@@ -22,7 +22,7 @@ from phybench.clips import described
 from phybench.compare.pairing import pair_runs
 from phybench.judged_items import clip_of, read_items
 from phybench.merging import merge_runs
-from phybench.plan import build_plan
+from phybench.plan import build_plan, warnings
 from phybench.results import load_run
 from phybench.video import read_frames, write_frames
 from phybench.view import View, parse_view
@@ -269,6 +269,18 @@ def test_a_view_does_not_depend_on_how_it_is_made(
         for name in ("reference", "other")
     ]
     assert found[0] == found[1]
+
+
+def test_a_generator_whose_clips_are_shorter_is_named(examples: Path) -> None:
+    """`bar` makes two frames at 8 fps."""
+    prompts = write_prompts(examples, 2)
+
+    def told(**changes: Any) -> list[str]:
+        return warnings(build_plan(run_config(prompts, **changes)))
+
+    (warning,) = told(view=View(seconds=6))
+    assert "`bar` last 0.25 s, less than the 6 s" in warning
+    assert told(view=View(seconds=0.25)) == told(view=View(fps=4)) == told() == []
 
 
 def test_several_judges_and_arms_share_a_view(examples: Path) -> None:
