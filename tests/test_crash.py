@@ -216,3 +216,16 @@ def test_ctrl_c_leaves_a_resumable_run_and_says_how(examples: Path) -> None:
     check_folder()
     finished = do_run(run_config(prompts), Path("out"), Path("cache"))
     assert all(cell.counts["scored"] == 1600 for cell in finished.cells)
+
+
+@pytest.mark.parametrize("said", ["", '{"kind": "judge", "na', '{"kind": "judge"}'])
+def test_a_worker_whose_parent_stopped_in_mid_sentence_ends_quietly(said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "phybench.executors.worker"],
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +34,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    hello = json.loads(sys.stdin.readline())
+    messages = _messages(sys.stdin)
+    hello = next(messages, None)
+    if hello is None:
+        return
     kind: Kind = hello["kind"]
     try:
         plugin = create(kind, PluginSpec(hello["name"], hello["options"]))
@@ -42,8 +45,8 @@ def main() -> None:
         _reply(replies, {"config_error": str(error)})
         return
     _reply(replies, {"info": _described(plugin)})
-    for line in sys.stdin:
-        requests = [_request(kind, row) for row in json.loads(line)]
+    for batch in messages:
+        requests = [_request(kind, row) for row in batch]
         try:
             results, seconds = timed(kind, plugin, requests, Path(hello["clips"]))
         except StorageError as error:
@@ -51,6 +54,14 @@ def main() -> None:
         else:
             values = [to_json(result) for result in results]
             _reply(replies, {"results": values, "seconds": seconds})
+
+
+def _messages(lines: Iterable[str]) -> Iterator[Any]:
+    """What the parent says; a torn line is the last word of a parent that was stopped."""
+    for line in lines:
+        if not line.endswith("\n"):
+            return
+        yield json.loads(line)
 
 
 def _reply(replies: IO[str], message: Mapping[str, Any]) -> None:
