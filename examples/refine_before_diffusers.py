@@ -47,7 +47,7 @@ def main() -> int:
 
     cuda = torch.cuda.is_available()
     pipe = DiffusionPipeline.from_pretrained(
-        options.model, torch_dtype=torch.bfloat16 if cuda else torch.float32
+        options.model, dtype=torch.bfloat16 if cuda else torch.float32
     ).to("cuda" if cuda else "cpu")
     frames = pipe(
         prompt,
