@@ -29,8 +29,8 @@ def checked(plan: Plan) -> None:
 
 ROWS = 2 * 4 * 1024
 """Four items, an item and a score row each, of at most 1 KiB."""
-CLIPS = 4 * 2 * 16 * 16 * 0.1
-"""Their clips: two frames of 16 x 16 pixels at a tenth of a byte."""
+CLIPS = 4 * 2 * 16 * 16 * 0.2
+"""Their clips: two frames of 16 x 16 pixels at a fifth of a byte."""
 
 
 def test_what_does_not_fit_is_refused_and_what_fits_is_not(
@@ -81,7 +81,7 @@ def test_a_view_counts_too(
         fingerprint={},
         video=VideoSettings(frames=16, fps=8, width=64, height=64),
     )
-    assert clip_bytes(build_plan(config), generator) == pytest.approx(pixels * 0.1)
+    assert clip_bytes(build_plan(config), generator) == pytest.approx(pixels * 0.2)
 
 
 def test_a_generator_that_does_not_say_its_format_is_not_guessed(examples: Path) -> None:
