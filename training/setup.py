@@ -82,9 +82,11 @@ def lora_config(lora: Lora | None) -> Any:
 
 def process() -> Any:
     """This process's place among those that train together (accelerate's state)."""
+    import torch
     from accelerate import PartialState  # type: ignore[import-untyped]
 
-    return PartialState()
+    # Without a GPU it must be told so, or every rank takes itself for the only one.
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def accumulation(whole: int, micro: int, what: str) -> int:
