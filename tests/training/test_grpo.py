@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from phybench.contracts import Frames, PluginInfo, Score
+from phybench.contracts import Failure, Frames, PluginInfo, Score
 from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
 from phybench.records import read_jsonl
@@ -159,6 +159,41 @@ def test_advantage_kl_clip_and_schedule_agree_with_numpy(bench):
         if row["status"] == "scored":
             r_sa, r_pc = (row["sa"] - 1) / 4, (row["pc"] - 1) / 4
             assert row["reward"] == pytest.approx(row["w_sa"] * r_sa + (1 - row["w_sa"]) * r_pc)
+
+
+def test_a_sample_without_a_reward_has_no_advantage_and_no_part_in_the_baseline(bench, monkeypatch):
+    calls = []
+
+    def rated(self, requests):
+        """Every second new clip of the first prompt fails, all clips of the second do."""
+        found = []
+        for request in requests:
+            calls.append(request)
+            failed = "second" in prompts[request.prompt] or len(calls) % 2
+            rate = self.rate(request.clip.meta["text"])
+            found.append(Failure("crash", "no answer") if failed else rate)
+        return found
+
+    trainer = bench("grpo.steps=1", "reward.failure_limit=1", "grpo.eval_every=100")
+    captions = list(dict.fromkeys(trainer.train_dataset["caption"]))
+    prompts = dict(zip(captions, ("first", "second"), strict=True))
+    monkeypatch.setattr(Words, "score", rated)
+    trainer.args.eval_strategy, trainer.args.eval_on_start = "no", False
+    advantages = advantages_of(trainer)
+    trainer.train()
+    rows = rewards(trainer)
+    values = np.array([row["reward"] for row in rows], float).reshape(2, 4)
+    of_second = 1 if rows[0]["prompt"] == captions[0] else 0
+    assert any(row["status"] == "failed" for row in rows)
+    expected = np.zeros((2, 4))
+    for at, group in enumerate(values):
+        known = np.isfinite(group)
+        if known.any():
+            expected[at][known] = group[known] - group[known].mean()
+    assert advantages[0] == pytest.approx(expected.ravel(), abs=1e-5)
+    failed = np.array([row["status"] == "failed" for row in rows]).reshape(2, 4)
+    assert not np.isfinite(values[failed]).any()
+    assert all(row["status"] != "scored" for row in rows[4 * of_second : 4 * of_second + 4])
 
 
 def test_time_stands_still_while_a_rollout_is_used_twice(bench):
