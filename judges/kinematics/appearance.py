@@ -114,12 +114,12 @@ def symmetry(blobs: Blobs, index: NDArray[np.intp], limits: Thresholds) -> NDArr
 
 
 def _mean(
-    of: NDArray[np.intp], values: NDArray[np.complex128], area: NDArray[np.float64]
+    of: NDArray[np.intp], values: NDArray[np.number], area: NDArray[np.float64]
 ) -> NDArray[np.complex128]:
     """(N,) sums of the values (P,) of each blob over its area."""
     real = np.bincount(of, values.real, len(area))
     imaginary = np.bincount(of, values.imag, len(area))
-    mean: NDArray[np.complex128] = (real + 1j * imaginary) / area
+    mean: NDArray[np.complex128] = np.asarray((real + 1j * imaginary) / area, np.complex128)
     return mean
 
 

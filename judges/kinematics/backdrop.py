@@ -67,11 +67,6 @@ def _average(frame: NDArray[np.uint8], rows: Floats, columns: Floats) -> Floats:
 
 def _averages(before: int, after: int) -> Floats:
     """(after, before) weights that average pixels by the length that they overlap."""
-    if after > before:
-        middles = (np.arange(after) + 0.5) * before / after - 0.5
-        cells = np.arange(before)
-        near = np.clip(1 - np.abs(np.clip(middles, 0, before - 1)[:, None] - cells), 0, None)
-        return near.astype(np.float32)
     edges = np.linspace(0, before, after + 1)
     cells = np.arange(before)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
@@ -174,7 +169,7 @@ def _plates(smooth: NDArray[np.bool_], limits: Thresholds) -> Labels:
     return plates
 
 
-def _closed_up(regions: NDArray[np.int32], reach: int) -> NDArray[np.int32]:
+def _closed_up(regions: NDArray[np.signedinteger], reach: int) -> NDArray[np.signedinteger]:
     """A line of region numbers, with those beside a blurred step (0) given to their neighbours."""
     grown = regions.copy()
     for _ in range(reach):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from phybench.audit.regions import Frames, motion, moving_thing
+from phybench.audit.regions import Frames, Thing, motion, moving_thing
 
 Change = Callable[[Frames, np.random.Generator], Frames | None]
 
@@ -19,6 +19,10 @@ _STILL = 0.0005
 """Share of changing pixels below which a step counts as rest."""
 _RISE = 0.02
 """Way up or down from one frame to the next, as a share of the height, that counts as flight."""
+_WHOLE = 1.5
+"""Factor between the smallest and the largest area of a thing that is seen whole all the time."""
+_SMALLEST_SIDE = 64
+"""Pixels on the short side below which details of a clip are lost."""
 
 
 def _busiest(frames: Frames) -> int | None:
@@ -88,11 +92,24 @@ def jump_cut(frames: Frames, rng: np.random.Generator) -> Frames | None:
     return np.concatenate([frames[: start + 1], frames[start + gap :]])
 
 
+def _whole(frames: Frames, start: int | None) -> Thing | None:
+    """The moving thing, if it is seen whole in every frame to come.
+
+    Where it comes to rest for most of the clip it is part of the median that stands for the
+    background, and a liquid changes its size: cut out or copied, only shreds of either would go.
+    """
+    thing = moving_thing(frames, start) if start is not None else None
+    if thing is None or start is None or start + 2 >= len(frames):
+        return None
+    areas = thing.masks[start:].sum(axis=(1, 2))
+    return thing if areas.min() * _WHOLE >= areas.max() else None
+
+
 def removed(frames: Frames, rng: np.random.Generator) -> Frames | None:
     """The moving thing vanishes in full view."""
     start = _busiest(frames)
-    thing = moving_thing(frames, start) if start is not None else None
-    if thing is None or start is None or not thing.visible(min(start + 2, len(frames) - 1)):
+    thing = _whole(frames, start)
+    if thing is None or start is None:
         return None
     changed = frames.copy()
     for number in range(start, len(frames)):
@@ -112,8 +129,8 @@ def duplicated(frames: Frames, rng: np.random.Generator) -> Frames | None:
 
 def _pasted(frames: Frames, rng: np.random.Generator, *, keep: bool) -> Frames | None:
     start = _busiest(frames)
-    thing = moving_thing(frames, start) if start is not None else None
-    if thing is None or start is None or not thing.visible(min(start + 2, len(frames) - 1)):
+    thing = _whole(frames, start)
+    if thing is None or start is None:
         return None
     _, _, left, right = thing.box(start)
     shifts = _shifts(frames.shape[2], left, right)
@@ -186,14 +203,20 @@ TEMPO: Mapping[str, Change] = {"slow motion": slow_motion, "fast motion": fast_m
 
 
 def resized(frames: Frames, rng: np.random.Generator) -> Frames:
-    """Three quarters of the size."""
+    """Three quarters of the size, or four thirds where that would lose what can be seen.
+
+    In smaller pictures than 64 pixels with colours at half the resolution (4:2:0) thin things are
+    gone: that is no harmless change.
+    """
     import av
 
-    height, width = (max(2, 2 * round(side * 3 / 8)) for side in frames.shape[1:3])
+    small = min(frames.shape[1:3]) * 3 / 4 < _SMALLEST_SIDE
+    factor = 4 / 3 if small else 3 / 4
+    height, width = (max(2, 2 * round(side * factor / 2)) for side in frames.shape[1:3])
     return np.stack(
         [
             av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            .reformat(width, height, interpolation="AREA")
+            .reformat(width, height, interpolation="BICUBIC" if small else "AREA")
             .to_ndarray(format="rgb24")
             for frame in frames
         ]

@@ -47,6 +47,7 @@ class SimpleClip:
     scene: str
     style: str
     violation: str | None
+    colours: tuple[str, ...] = ()  # of the things, in the order of the scene
 
 
 @dataclass
@@ -303,4 +304,4 @@ def draw_simple(
         raise ValueError(f"Expected `violation` of {scene} to be one of {known}, got {violation}.")
     world = build(rng, violation, [COLOURS[name] for name in names])
     frames = render(world, style, size, int(world.duration * fps) + 1, fps, rng)
-    return SimpleClip(frames, fps, scene, style, violation)
+    return SimpleClip(frames, fps, scene, style, violation, tuple(map(str, names)))
