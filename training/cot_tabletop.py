@@ -27,10 +27,16 @@ from phybench.training.cot import Triple, triple
 _MOST_SENTENCES = 4
 _SYNONYM_SHARE = 0.35
 """Share of the words with synonyms that a variant replaces, where the event stays the same."""
-_SWAP_SHARE = 0.6
-"""Share of variants in which words of the prompt are swapped for made-up ones."""
+_SWAP_SHARE = 0.75
+"""Share of variants in which words of the prompt are swapped for made-up or stray ones."""
+_STRAY_SHARE = 0.5
+"""Share of these that are words from the lines of reasoning, so that a word which usually goes on
+in a certain way there does not take a prompt that way, too."""
 _MOST_SWAPS = 6
-_LETTERS = re.compile(r"[a-z]{3,}")
+_SHUFFLE_SHARE = 0.2
+"""Share of variants whose words are shuffled: what they are about has then to be told from any of
+them, and nothing but copying keeps their order."""
+_LETTERS = re.compile(r"[A-Za-z]{2,}|\bA\b")
 _STILL = 4.0
 """Units per second below which a thing looks at rest (a clip is 64 units wide)."""
 
@@ -60,6 +66,8 @@ def _triple(
 ) -> Triple:
     facts = _physics()["families"][read.family]
     text = _reworded(prompt.text, chance, prompt.id) if swaps else prompt.text
+    if swaps and chance.uniform(f"{prompt.id}/shuffle") < _SHUFFLE_SHARE:
+        text = _shuffled(text, chance, prompt.id)
     if swaps and chance.uniform(f"{prompt.id}/swap") < _SWAP_SHARE:
         text = _swapped(text, chance, prompt.id)
     chain = ChainOfThought(
@@ -144,13 +152,34 @@ def _reworded(text: str, chance: Chance, name: str) -> str:
     return changed if understand(changed).family == understand(text).family else text
 
 
+def _shuffled(text: str, chance: Chance, name: str) -> str:
+    words = list(enumerate(text.split()))
+    words.sort(key=lambda word: chance.uniform(f"{name}/order/{word[0]}"))
+    return " ".join(word for _, word in words)
+
+
 def _swapped(text: str, chance: Chance, name: str) -> str:
-    """The text with one to three of its words replaced by made-up ones."""
+    """The text with one to six of its words replaced by made-up or stray ones."""
     places = [match.span() for match in _LETTERS.finditer(text)]
     places.sort(key=lambda span: chance.uniform(f"{name}/place/{span[0]}"))
     chosen = places[: 1 + int(chance.uniform(f"{name}/swaps") * _MOST_SWAPS)]
     for start, end in sorted(chosen, reverse=True):
-        syllables = 1 + int(chance.uniform(f"{name}/length/{start}") * 3)
-        word = "".join(chance.choice(f"{name}/{start}/{at}", SYLLABLES) for at in range(syllables))
-        text = text[:start] + word + text[end:]
+        word = _foreign(chance, f"{name}/{start}")
+        text = text[:start] + (word.capitalize() if text[start].isupper() else word) + text[end:]
     return text
+
+
+def _foreign(chance: Chance, name: str) -> str:
+    if chance.uniform(f"{name}/stray") < _STRAY_SHARE:
+        return chance.choice(f"{name}/word", _words())
+    syllables = 1 + int(chance.uniform(f"{name}/length") * 3)
+    return "".join(chance.choice(f"{name}/{at}", SYLLABLES) for at in range(syllables))
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    """The words of the lines of reasoning and of the outcomes."""
+    families = _physics()["families"].values()
+    lines = [line for facts in families for line in (*facts.values(), *facts["outcomes"])]
+    text = " ".join(line for line in lines if isinstance(line, str))
+    return tuple(sorted(set(re.findall(r"[a-z]{2,}", text.lower()))))

@@ -205,6 +205,7 @@ def reward_rules(recipe: Recipe, parts: Sequence[Opened]) -> RewardRules:
         schedule=reward.schedule,
         alpha=reward.alpha,
         unreadable=reward.unreadable,
+        truncated=reward.truncated,
         shared_seed=reward.clip_seed == "shared",
         seed=recipe.seed,
         settings=VideoSettings(**reward.video.model_dump()),
@@ -286,14 +287,15 @@ def grpo_config(recipe: Recipe, work: Path, *, resuming: bool = False) -> Any:
         warmup_steps=grpo.warmup,
         epsilon=grpo.clip,
         beta=grpo.beta,
-        **_objective(grpo),
+        **_objective(recipe),
         **_sampling(recipe),
         **_bookkeeping(recipe, resuming=resuming),
         **precision(recipe),
     )
 
 
-def _objective(grpo: Grpo) -> dict[str, Any]:
+def _objective(recipe: Recipe) -> dict[str, Any]:
+    grpo = recipe.grpo
     return {
         "loss_type": grpo.loss,
         "scale_rewards": "none" if grpo.advantage == "mean" else "group",
@@ -302,8 +304,8 @@ def _objective(grpo: Grpo) -> dict[str, Any]:
         "importance_sampling_level": "token",
         # TRL's default multiplies the KL by the ratio, which is not the k3 estimator.
         "use_bias_correction_kl": False,
-        # A cut reply would be rewarded for what it could not finish.
-        "mask_truncated_completions": True,
+        # A cut reply teaches nothing unless the recipe says what it is worth.
+        "mask_truncated_completions": recipe.reward.truncated is None,
         # Dropout would make the KL of equal models differ from 0.
         "disable_dropout": True,
     }

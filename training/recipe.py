@@ -167,6 +167,8 @@ class Reward(_Part):
         schedule: How the weight of semantic adherence falls.
         alpha: The schedule's rate.
         unreadable: Reward of a reply that is not in the format; the scale is 0..1.
+        truncated: Reward of a reply that was cut at ``grpo.max_new_tokens``; ``None`` gives none
+            and masks its loss. A number is for models that may never stop.
         clip_seed: ``shared``: all replies to a prompt get the same noise; ``own``: each its own.
         video: Wishes for every clip.
         executor: Who calls generator and judges.
@@ -182,6 +184,7 @@ class Reward(_Part):
     schedule: ScheduleName = "exponential"
     alpha: float = Field(gt=0)
     unreadable: float = Field(default=0.0, ge=0, le=1)
+    truncated: float | None = Field(default=None, ge=0, le=1)
     clip_seed: Literal["shared", "own"] = "shared"
     video: Video = Video()
     executor: str = "local"

@@ -67,6 +67,7 @@ class RewardRules:
         schedule: Name of the curriculum's schedule.
         alpha: Its rate.
         unreadable: Reward of a reply that is not in the format.
+        truncated: Reward of a reply that was cut; ``None`` for none.
         shared_seed: Whether all replies to a prompt get the same noise.
         seed: The run's seed.
         settings: Wishes for every clip.
@@ -90,6 +91,7 @@ class RewardRules:
     failure_limit: float
     scale: Scale
     holdout_scale: Scale | None = None
+    truncated: float | None = None
 
 
 @dataclass(slots=True)
@@ -198,7 +200,9 @@ class PhysicsReward:
 
     def _read(self, prompt: str, reply: str, ids: Sequence[int]) -> _Row:
         if len(ids) >= self._rules.max_new_tokens and ids[-1] not in self._eos:
-            return _Row(prompt, status="truncated", reason=f"cut after {len(ids)} tokens")
+            cut = _Row(prompt, status="truncated", reason=f"cut after {len(ids)} tokens")
+            cut.reward = self._rules.truncated
+            return cut
         try:
             rewrite = read_reasoning(reply)
             instructions = self._rules.instructions

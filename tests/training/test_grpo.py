@@ -388,7 +388,8 @@ def test_a_resumed_training_sees_the_prompts_and_rewards_of_an_uninterrupted_one
 
 
 def test_the_options_that_trls_defaults_would_get_wrong(tiny, tmp_path):
-    config = grpo_config(tiny(tmp_path, "grpo.ddp_timeout_s=7200"), tmp_path)
+    recipe = tiny(tmp_path, "grpo.ddp_timeout_s=7200", "reward.truncated=null")
+    config = grpo_config(recipe, tmp_path)
     wanted = {
         "num_generations": 4,
         "epsilon": 0.2,

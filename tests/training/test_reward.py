@@ -259,6 +259,9 @@ def test_a_reply_cut_at_the_limit_has_no_reward(bench):
     pair = ("A ball falls.", said("Down."))
     assert at([pair, pair], ids=ids) == [None, pytest.approx(1.0)]
     assert at.metrics["reply/truncated_share"] == 0.5
+    # Unless the recipe says what it is worth; then its loss must count, too.
+    at = bench(max_new_tokens=3, truncated=0.2)
+    assert at([pair, pair], ids=ids) == [pytest.approx(0.2), pytest.approx(1.0)]
 
 
 def test_every_metric_is_logged_even_if_everything_fails(bench):
