@@ -1,0 +1,34 @@
+"""The bundled checkpoint: that it is what its card says, and that it rewrites."""
+
+from __future__ import annotations
+
+import pytest
+
+from phybench.contracts import Refinement
+from phybench.refiners.phyprompt import default_checkpoint, read_card
+from phybench.registry import create
+
+PROMPTS = [
+    "A red ball falls onto a table.",
+    "A large yellow sphere rolls into a small blue cube.",
+    "A small green triangle is thrown across the table.",
+]
+
+
+def test_the_bundled_checkpoint_is_small_and_went_through_both_stages():
+    folder = default_checkpoint("mini")
+    assert read_card(folder).stage == "grpo"
+    assert (folder / "README.md").is_file()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 25e6
+
+
+def test_it_keeps_the_users_words_and_adds_lawful_ones():
+    pytest.importorskip("torch")
+    refiner = create("refiner", "phyprompt-mini")
+    made = refiner.refine(PROMPTS, [0, 1, 2])
+    for prompt, refinement in zip(PROMPTS, made, strict=True):
+        assert isinstance(refinement, Refinement), refinement
+        assert refinement.text.startswith(prompt)
+        assert len(refinement.text) > len(prompt) + 10
+        assert refinement.reasoning.startswith("Law: ")
+    assert [one.text for one in refiner.refine(PROMPTS, [7, 8, 9])] == [one.text for one in made]
