@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from filelock import FileLock
+
 from phybench.clips import TEMPORARY
 from phybench.codec import Value, from_json, to_json
 from phybench.contracts import Clip
@@ -66,10 +68,13 @@ class Cache:
             self._database = sqlite3.connect(
                 self.folder / "units.sqlite", timeout=_BUSY_SECONDS, isolation_level=None
             )
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            for statement in _SCHEMA:
-                self._database.execute(statement)
+            # Two processes that turn a new file's log on at once would block each other, and SQLite
+            # then gives up without waiting.
+            with FileLock(self.folder / "units.lock", timeout=_BUSY_SECONDS):
+                self._database.execute("PRAGMA journal_mode=WAL")
+                self._database.execute("PRAGMA synchronous=NORMAL")
+                for statement in _SCHEMA:
+                    self._database.execute(statement)
             _sweep(self.folder / "clips" / TEMPORARY)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
