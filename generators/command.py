@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -274,16 +275,14 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGTERM)
-    except BaseException:  # also Ctrl-C: the program must not outlive us; it is raised again
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    try:
-        process.wait(_KILL_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_S)
+        return None
+    finally:
+        # Whatever ended the wait, Ctrl-C too: the program must not outlive us.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _written(path: Path) -> VideoFile | Failure:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench.checkpoints import read_json
 from phybench.errors import ConfigError
 from phybench.generators.guardrail import listen
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
+from phybench.records import read_json
 
 Profile = Literal["exact", "compiled", "fast", "fp8"]
 Offload = Literal["auto", "none", "model", "sequential"]

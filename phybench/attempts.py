@@ -50,11 +50,7 @@ def transient(
 
 
 def from_transport_error(error: Exception, scrub: Callable[[str], str]) -> AttemptError:
-    """What the HTTP library raised, as an attempt's failure.
-
-    Raises:
-        Exception: The error itself, if the network is not to blame.
-    """
+    """What the HTTP library raised, as an attempt's failure."""
     import httpx
 
     message = scrub(str(error))[:1000] or type(error).__name__
@@ -62,9 +58,7 @@ def from_transport_error(error: Exception, scrub: Callable[[str], str]) -> Attem
         return transient("timeout", f"The server did not answer in time: {message}")
     if isinstance(error, UnicodeError):
         return failed("request", f"The request cannot be written as UTF-8: {message}")
-    if isinstance(error, httpx.HTTPError | httpx.StreamError | OSError):
-        return transient("connection", f"The connection broke: {message}")
-    raise error
+    return transient("connection", f"The connection broke: {message}")
 
 
 def from_status(

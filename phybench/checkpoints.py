@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from phybench.cache import default_folder
 from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
+from phybench.records import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +164,6 @@ def _digest(path: Path) -> str:
     draft.write_text(digest, encoding="ascii")
     draft.replace(note)
     return digest
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a checkpoint.
-
-    Raises:
-        ConfigError: If the file is absent or holds no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read {str(path)!r}: {error}.") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"Expected {str(path)!r} to hold a JSON object, but it does not.")
-    return value
 
 
 def has_chat_template(folder: Path) -> bool:

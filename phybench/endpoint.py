@@ -313,6 +313,8 @@ class ChatClient:
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Status, body and headers of one request, within the limits of size and time."""
+        import httpx
+
         limit_s = self._endpoint.timeout_s
         deadline = time.monotonic() + limit_s
         chunks, size = [], 0
@@ -328,9 +330,7 @@ class ChatClient:
                     if time.monotonic() > deadline:
                         raise transient("timeout", f"No reply within {limit_s} s.")
                 return response.status_code, self._scrub_reply(b"".join(chunks)), response.headers
-        except AttemptError:
-            raise
-        except Exception as error:  # noqa: BLE001 - re-raised unless the network failed
+        except (httpx.HTTPError, httpx.StreamError, OSError, UnicodeError) as error:
             raise from_transport_error(error, self._scrub) from None
 
     def _read(self, body: bytes, latency_s: float) -> Reply:

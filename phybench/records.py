@@ -206,7 +206,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A whole JSON file of a run.
+    """A whole JSON file.
 
     Raises:
         ConfigError: If it is absent or not a JSON object.
@@ -216,5 +216,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"Cannot read {str(path)!r}: {error}.") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"Expected an object in {str(path)!r}.")
+        raise ConfigError(f"Expected {str(path)!r} to hold a JSON object, but it does not.")
     return value

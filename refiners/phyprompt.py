@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from phybench.checkpoints import read_json
 from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.hardware import Device, Dtype
+from phybench.records import read_json
 from phybench.refiners import reasoning
 from phybench.refiners.completions import Sampling
 from phybench.refiners.local import refinement

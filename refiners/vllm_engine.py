@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.checkpoints import read_json
 from phybench.contracts import Failure
+from phybench.records import read_json
 from phybench.refiners.completions import Completion, Message, Sampling
 from phybench.refiners.conversation import encode, load_tokenizer
 

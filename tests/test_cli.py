@@ -248,14 +248,17 @@ def test_the_generators_budget_reaches_the_model(examples: Path) -> None:
 def test_a_generator_that_counts_characters_gets_fewer_words() -> None:
     from types import SimpleNamespace
 
+    from phybench.contracts import PluginInfo
     from phybench.registry import Opened
     from phybench.shortening import length_budget
     from phybench.spec import PluginSpec
 
     def budget(limit: int | None, per_word: float) -> int | None:
         plugin = SimpleNamespace(count_tokens=lambda texts: [len(texts[0].split()) * per_word])
-        info = SimpleNamespace(prompt_budget=limit)
-        return length_budget(Opened("generator", PluginSpec("g"), plugin, info))  # type: ignore[arg-type]
+        info = PluginInfo(
+            name="g", revision="1", licence="none", fingerprint={}, prompt_budget=limit
+        )
+        return length_budget(Opened("generator", PluginSpec("g"), plugin, info))
 
     assert budget(None, 1.3) is None
     assert (budget(226, 1.3), budget(226, 1.0)) == (226, 226)

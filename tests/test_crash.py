@@ -141,18 +141,6 @@ def test_two_runs_can_share_a_cache_at_the_same_time(examples: Path) -> None:
         assert numbers(outcome) == numbers(reference)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
-    """A file system of 256 KiB, where this user may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.call(mount):
-        pytest.skip("mounting a tmpfs needs rights that this user does not have")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("full", ["cache", "run"])
 def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(
     examples: Path, small_disk: Path, full: str

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,18 +85,6 @@ def test_a_generator_that_does_not_say_its_format_is_not_guessed(examples: Path)
     config = run_config(write_prompts(examples, 2), view=View(fps=4))
     generator = PluginInfo(name="g", revision="1", licence="none", fingerprint={})
     assert clip_bytes(build_plan(config), generator) == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB, where this user may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.call(mount):
-        pytest.skip("mounting a tmpfs needs rights that this user does not have")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_the_command_stops_before_any_work(examples: Path, small_disk: Path) -> None:

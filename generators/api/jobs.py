@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,7 +186,9 @@ class JobRunner:
     def _fetch(self, job: Job, finished: Finished) -> Path:
         with tempfile.NamedTemporaryFile(suffix=".mp4", delete=False) as file:
             path = Path(file.name)
-        try:
+        with ExitStack() as unless_whole:
+            # Whatever ends it, Ctrl-C too: half a download must not stay.
+            unless_whole.callback(path.unlink, missing_ok=True)
             try:
                 self._with_retries(lambda: download(finished.url, path))
             except AttemptError as error:
@@ -195,9 +198,7 @@ class JobRunner:
                 if not isinstance(fresh, Finished):
                     raise
                 self._with_retries(lambda: download(fresh.url, path))
-        except BaseException:  # also Ctrl-C: half a download must not stay; it is raised again
-            path.unlink(missing_ok=True)
-            raise
+            unless_whole.pop_all()
         return path
 
     def _with_retries(self, attempt: Callable[[], T]) -> T:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.checkpoints import read_json
 from phybench.errors import ConfigError
 from phybench.generators.torch_files import load_strictly, load_tensors
+from phybench.records import read_json
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ import sentencepiece
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from phybench import PROBABILITY, Clip, JudgeRequest  # noqa: E402
-from phybench.judges.videocon import VideoCon  # noqa: E402
-from phybench.testing import check_judge  # noqa: E402
+from phybench import PROBABILITY, Clip, JudgeRequest
+from phybench.judges.videocon import VideoCon
+from phybench.testing import check_judge
 
 
 @pytest.fixture(autouse=True)

@@ -19,13 +19,13 @@ import sentencepiece
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from naive_owl import Naive  # noqa: E402
+from naive_owl import Naive
 
-from phybench import Clip, ConfigError, Failure, JudgeRequest, Score  # noqa: E402
-from phybench.judges.mplug_owl.frames import normalise, read_clip  # noqa: E402
-from phybench.judges.mplug_owl.tokens import OwlTokenizer  # noqa: E402
-from phybench.judges.videophy2 import VideoPhy2, prompts_of  # noqa: E402
-from phybench.testing import check_judge  # noqa: E402
+from phybench import Clip, ConfigError, Failure, JudgeRequest, Score
+from phybench.judges.mplug_owl.frames import normalise, read_clip
+from phybench.judges.mplug_owl.tokens import OwlTokenizer
+from phybench.judges.videophy2 import VideoPhy2, prompts_of
+from phybench.testing import check_judge
 
 EOS = 2
 RULES = ("A dropped ball falls.", "Water flows down.", "A mirror reflects.")

@@ -12,11 +12,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tiny_vision_models import ANSWERS, make_tokenizer, write_table  # noqa: E402
+from tiny_vision_models import ANSWERS, make_tokenizer, write_table
 
-from phybench import Clip, ConfigError, Failure, JudgeRequest  # noqa: E402
-from phybench.judges.vlm_local import VlmLocal  # noqa: E402
-from phybench.video import write_frames  # noqa: E402
+from phybench import Clip, ConfigError, Failure, JudgeRequest
+from phybench.judges.vlm_local import VlmLocal
+from phybench.video import write_frames
 
 CHAT = (
     "{% for message in messages %}{% for part in message['content'] %}"

@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from phybench.judges.mplug_owl.config import OwlConfig  # noqa: E402
-from phybench.judges.mplug_owl.dialogue import Dialogue  # noqa: E402
-from phybench.judges.mplug_owl.weights import build_model  # noqa: E402
+from phybench.judges.mplug_owl.config import OwlConfig
+from phybench.judges.mplug_owl.dialogue import Dialogue
+from phybench.judges.mplug_owl.weights import build_model
 
 SPACE, EOS = 17, 2
 HEAD = [1, 300, 301, 302, *[-2] * 6]

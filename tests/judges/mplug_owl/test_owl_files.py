@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from phybench.errors import ConfigError  # noqa: E402
-from phybench.judges.mplug_owl.files import Published, find_files  # noqa: E402
+from phybench.errors import ConfigError
+from phybench.judges.mplug_owl.files import Published, find_files
 
 PUBLISHED = Published("owner/judge", 14.3, "MIT; LLaMA-1 is non-commercial")
 

@@ -15,12 +15,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from naive_owl import Naive  # noqa: E402
+from naive_owl import Naive
 
-from phybench.errors import ConfigError  # noqa: E402
-from phybench.judges.mplug_owl.config import OwlConfig  # noqa: E402
-from phybench.judges.mplug_owl.files import Published, find_files  # noqa: E402
-from phybench.judges.mplug_owl.weights import build_model, read_tensors  # noqa: E402
+from phybench.errors import ConfigError
+from phybench.judges.mplug_owl.config import OwlConfig
+from phybench.judges.mplug_owl.files import Published, find_files
+from phybench.judges.mplug_owl.weights import build_model, read_tensors
 
 PUBLISHED = Published("owner/judge", 14.3, "MIT; LLaMA-1 is non-commercial")
 SIZES = {

@@ -15,19 +15,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from phybench import Clip, JudgeRequest  # noqa: E402
-from phybench.judges.mplug_owl.dialogue import Dialogue  # noqa: E402
-from phybench.judges.mplug_owl.files import Published, find_files  # noqa: E402
-from phybench.judges.mplug_owl.frames import (  # noqa: E402
+from phybench import Clip, JudgeRequest
+from phybench.judges.mplug_owl.dialogue import Dialogue
+from phybench.judges.mplug_owl.files import Published, find_files
+from phybench.judges.mplug_owl.frames import (
     frame_indices,
     normalise,
     read_clip,
 )
-from phybench.judges.mplug_owl.tokens import OwlTokenizer  # noqa: E402
-from phybench.judges.mplug_owl.weights import build_model, read_tensors  # noqa: E402
-from phybench.judges.readings import first_key  # noqa: E402
-from phybench.judges.videocon import VideoCon  # noqa: E402
-from phybench.judges.videophy2 import VideoPhy2  # noqa: E402
+from phybench.judges.mplug_owl.tokens import OwlTokenizer
+from phybench.judges.mplug_owl.weights import build_model, read_tensors
+from phybench.judges.readings import first_key
+from phybench.judges.videocon import VideoCon
+from phybench.judges.videophy2 import VideoPhy2
 
 ROOT = Path(__file__).parents[4] / "shared/parity/videophy2_auto"
 pytestmark = pytest.mark.skipif(
