@@ -152,7 +152,9 @@ def expand(kind: Kind, spec: PluginSpec) -> list[PluginSpec]:
     if expander is None:
         return [spec]
     return [
-        replace(make_spec(target.name, found), label=spec.label, workers=spec.workers)
+        replace(
+            make_spec(target.name, found), label=spec.label, workers=spec.workers, gpus=spec.gpus
+        )
         for found in expander(options)
     ]
 

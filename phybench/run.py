@@ -30,7 +30,7 @@ from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
 from phybench.truncation import split_by_truncation
 
-EXECUTORS = ("serial", "local")
+EXECUTORS = ("serial", "local", "ray")
 RUNS = Path("results") / "runs"
 """Where runs go by default; beside it, ``results/`` holds what is published."""
 
@@ -79,8 +79,12 @@ def make_executor(name: str, clips: Path, workers: int | None = None) -> Executo
         from phybench.executors.local import LocalExecutor
 
         return LocalExecutor(clips, workers)
+    if name == "ray":
+        from phybench.executors.ray_actors import RayExecutor
+
+        return RayExecutor(clips, workers)
     if workers is not None:
-        raise ConfigError("Expected `workers` only with the executor `local`; `serial` has none.")
+        raise ConfigError("Expected `workers` only with `local` or `ray`; `serial` has none.")
     from phybench.executors.serial import SerialExecutor
 
     return SerialExecutor(clips)

@@ -21,6 +21,8 @@ class PluginSpec:
         label: Name in tables (option ``as``); empty to use the plugin's own.
         python: Interpreter that runs the plugin's workers (option ``python``); empty for this one.
         workers: Worker processes (option ``workers``), or ``None`` for the executor's default.
+        gpus: GPUs of each worker (option ``gpus``, executor ``ray``): a share in (0, 1], or a whole
+            number; ``None`` for the executor's default.
     """
 
     name: str
@@ -28,6 +30,7 @@ class PluginSpec:
     label: str = ""
     python: str = ""
     workers: int | None = None
+    gpus: float | None = None
 
 
 def parse_spec(text: str) -> PluginSpec:
@@ -57,19 +60,39 @@ def make_spec(name: str, options: Mapping[str, object]) -> PluginSpec:
     """Build a spec from a name and all its options, the harness's own among them.
 
     Raises:
-        ConfigError: If ``workers`` is not a whole number of at least 1.
+        ConfigError: If ``workers`` is not a whole number of at least 1, or ``gpus`` neither one
+            nor a share.
     """
     own = dict(options)
     label = str(own.pop("as", ""))
     python = str(own.pop("python", ""))
-    workers = own.pop("workers", None)
-    return PluginSpec(name, own, label, python, None if workers is None else _workers(workers))
+    workers, gpus = own.pop("workers", None), own.pop("gpus", None)
+    return PluginSpec(
+        name,
+        own,
+        label,
+        python,
+        None if workers is None else _workers(workers),
+        None if gpus is None else _gpus(gpus),
+    )
 
 
 def _workers(value: object) -> int:
     if not str(value).isdecimal() or int(str(value)) < 1:
         raise ConfigError(f"Expected `workers` to be a whole number ≥ 1, but got {value!r}.")
     return int(str(value))
+
+
+def _gpus(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = 0.0
+    if not (0 < number <= 1 or (number > 1 and number.is_integer())):
+        raise ConfigError(
+            f"Expected `gpus` to be a share in (0, 1] or a whole number, but got {value!r}."
+        )
+    return number
 
 
 def _split(text: str, whole: str) -> Iterator[str]:

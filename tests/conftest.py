@@ -74,6 +74,27 @@ def examples(_example_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
+def deadly_judge(examples: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registers ``deadly``, which kills its own process on prompt 3 as the OOM killer would."""
+    (examples / "deadly.py").write_text(
+        "import os, signal\n"
+        "from phybench_example import Brightness\n"
+        "class Deadly(Brightness):\n"
+        "    def _score(self, request):\n"
+        "        if 'number 3' in request.prompt:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super()._score(request)\n"
+    )
+    info = examples / "deadly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[phybench.judges]\ndeadly = deadly:Deadly\n")
+    monkeypatch.syspath_prepend(str(examples))
+    monkeypatch.setenv("PYTHONPATH", str(examples), prepend=os.pathsep)
+    return examples
+
+
+@pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with its own cache."""
     monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))

@@ -86,3 +86,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def by_item(found: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
     """Last row of each item and judge."""
     return {(row["index"], row.get("judge")): row for row in found}
+
+
+def assert_only_the_deadly_prompt_failed(outcome: Outcome, folder: Path) -> None:
+    """After a run of 12 prompts and two arms with the judge ``deadly``."""
+    assert [cell.counts["failed"] for cell in outcome.cells] == [2, 2]
+    assert [cell.counts["scored"] for cell in outcome.cells] == [22, 22]
+    failed = [row for row in rows(folder / "scores.jsonl") if row["status"] == "failed"]
+    assert {row["error"]["kind"] for row in failed} == {"worker-died"}
+    assert {row["prompt"].split()[3] for row in failed} == {"3"}

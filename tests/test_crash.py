@@ -13,7 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import by_item, do_run, numbers, rows, run_config, write_prompts
+from harness import (
+    assert_only_the_deadly_prompt_failed,
+    by_item,
+    do_run,
+    numbers,
+    rows,
+    run_config,
+    write_prompts,
+)
 
 from phybench.errors import RunLockedError, StorageError
 from phybench.records import RunWriter
@@ -158,32 +166,10 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(
     assert numbers(do_run(config, out, cache)) == numbers(reference)
 
 
-def test_a_dying_worker_costs_its_unit_not_the_run(
-    examples: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The judge kills its own process on one prompt, as a segfault or the OOM killer would."""
-    (examples / "deadly.py").write_text(
-        "import os, signal\n"
-        "from phybench_example import Brightness\n"
-        "class Deadly(Brightness):\n"
-        "    def _score(self, request):\n"
-        "        if 'number 3' in request.prompt:\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return super()._score(request)\n"
-    )
-    info = examples / "deadly-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[phybench.judges]\ndeadly = deadly:Deadly\n")
-    monkeypatch.syspath_prepend(str(examples))
-    monkeypatch.setenv("PYTHONPATH", str(examples), prepend=os.pathsep)
-    config = run_config(write_prompts(examples, 12), judges=("deadly",))
+def test_a_dying_worker_costs_its_unit_not_the_run(deadly_judge: Path) -> None:
+    config = run_config(write_prompts(deadly_judge, 12), judges=("deadly",))
     outcome = do_run(config, Path("out"), Path("cache"), "local", 2)
-    assert [cell.counts["failed"] for cell in outcome.cells] == [2, 2]
-    assert [cell.counts["scored"] for cell in outcome.cells] == [22, 22]
-    failed = [row for row in rows(Path("out/scores.jsonl")) if row["status"] == "failed"]
-    assert {row["error"]["kind"] for row in failed} == {"worker-died"}
-    assert {row["prompt"].split()[3] for row in failed} == {"3"}
+    assert_only_the_deadly_prompt_failed(outcome, Path("out"))
 
 
 def test_ctrl_c_leaves_a_resumable_run_and_says_how(examples: Path) -> None:

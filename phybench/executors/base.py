@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from phybench.codec import Value
+from phybench.errors import ConfigError
 from phybench.registry import Opened
 from phybench.work import Request
 
@@ -59,3 +60,16 @@ class Executor(Protocol):
     def close(self) -> None:
         """Stop all workers; batches in flight are given up."""
         ...
+
+
+def refuse_gpu_shares(opened: Opened) -> None:
+    """Refuse the SPEC option ``gpus`` where nothing hands out GPUs.
+
+    Raises:
+        ConfigError: If it is given.
+    """
+    if opened.spec.gpus is not None:
+        raise ConfigError(
+            f"Expected `gpus` of `{opened.spec.name}` only with the executor `ray`, which hands "
+            "out GPUs. Without it set CUDA_VISIBLE_DEVICES."
+        )

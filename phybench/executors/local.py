@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phybench.contracts import Closing
-from phybench.executors.base import Done
+from phybench.executors.base import Done, refuse_gpu_shares
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.registry import Opened
 from phybench.work import Request, timed
@@ -46,6 +46,7 @@ class LocalExecutor:
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin; its workers start when they are first needed."""
+        refuse_gpu_shares(opened)
         default = 1 if opened.info.gpu_gib else self._workers
         workers = 0 if opened.info.free else opened.spec.workers or default
         self._lanes.append(_Lane(len(self._lanes), opened, workers))

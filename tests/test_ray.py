@@ -1,0 +1,124 @@
+"""The executor `ray`: real actors on a real cluster of this machine, its GPUs only declared."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from harness import (
+    assert_only_the_deadly_prompt_failed,
+    do_run,
+    numbers,
+    run_config,
+    write_prompts,
+)
+
+ray = pytest.importorskip("ray")
+
+from phybench.contracts import Clip, ClipRequest, Score
+from phybench.errors import ConfigError, StorageError
+from phybench.executors.ray_actors import PluginActor, RayExecutor
+from phybench.registry import open_plugin
+from phybench.run import make_executor
+from phybench.spec import make_spec, parse_spec
+
+
+@pytest.fixture
+def cluster(deadly_judge: Path) -> Iterator[Path]:
+    """A cluster of two cores whose workers find the example plugins."""
+    paths = {"PYTHONPATH": os.environ["PYTHONPATH"]}
+    options = {"num_cpus": 2, "num_gpus": 1, "runtime_env": {"env_vars": paths}}
+    ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, **options)
+    yield deadly_judge
+    ray.shutdown()
+
+
+def test_actors_give_the_numbers_of_one_process_and_a_dying_one_costs_its_unit(
+    cluster: Path,
+) -> None:
+    prompts = write_prompts(cluster, 12)
+    reference = do_run(run_config(prompts), Path("reference"), Path("cache0"))
+    outcome = do_run(run_config(prompts), Path("other"), Path("cache1"), "ray", 2)
+    assert numbers(outcome) == numbers(reference)
+    deadly = run_config(prompts, judges=("deadly",))
+    assert_only_the_deadly_prompt_failed(
+        do_run(deadly, Path("out"), Path("cache1"), "ray", 2), Path("out")
+    )
+    assert ray.is_initialized()  # a cluster that was there before stays
+    _shares_of_gpus_must_fit(prompts)
+    _rewards_come_from_actors(cluster)
+
+
+def _shares_of_gpus_must_fit(prompts: Path) -> None:
+    fits = {"generators": ("bar:gpus=0.5",), "judges": ("brightness:gpus=0.25,workers=2",)}
+    outcome = do_run(run_config(prompts, **fits), Path("fits"), Path("cache2"), "ray")
+    assert {cell.counts["scored"] for cell in outcome.cells} == {24}
+    too_many = {**fits, "judges": ("brightness:gpus=0.5,workers=2",)}
+    with pytest.raises(ConfigError, match=r"has 1, but they take 1.5 .*`brightness` 2 × 0.5"):
+        do_run(run_config(prompts, **too_many), Path("more"), Path("cache3"), "ray")
+    assert Path("more/items.jsonl").read_bytes() == b""
+
+
+def _rewards_come_from_actors(folder: Path) -> None:
+    clip_scores = pytest.importorskip("phybench.training.clip_scores")
+    parts = (
+        open_plugin("generator", make_spec("bar", {})),
+        [open_plugin("judge", make_spec("brightness", {}))],
+    )
+    make = partial(make_executor, "ray", workers=2)
+    scores = clip_scores.ClipScores(*parts, folder / "rewards", make)
+    samples = [
+        clip_scores.Sample("a ball", ClipRequest(f"a ball {number}", number), (0,))
+        for number in range(6)
+    ]
+    try:
+        judged = [future.result(60) for future in scores.submit(samples)]
+    finally:
+        scores.close()
+    assert all(isinstance(one.clip, Clip) for one in judged)
+    assert all(isinstance(one.scores[0], Score) for one in judged)
+
+
+def test_an_actor_that_does_not_see_the_clips_says_so_before_any_work(tmp_path: Path) -> None:
+    actor = PluginActor("refiner", parse_spec("identity"), tmp_path, "marker")
+    answer = actor.perform([("key", "a ball falls", 0)])
+    assert isinstance(answer, ConfigError)
+    assert str(tmp_path) in str(answer)
+    (tmp_path / "marker").touch()
+    results, seconds = actor.perform([("key", "a ball falls", 0)])
+    assert (results[0].text, seconds >= 0) == ("a ball falls", True)
+
+
+def test_errors_that_end_a_run_come_back_as_values(examples: Path) -> None:
+    (examples / "marker").touch()
+    unknown = PluginActor("judge", parse_spec("kinematik"), examples, "marker")
+    answer = unknown.perform([("key", "a ball falls", 0)])
+    assert isinstance(answer, ConfigError)
+    assert "Did you mean `kinematic`" in str(answer)
+    clips = examples / "clips"
+    clips.mkdir()
+    (clips / "marker").touch()
+    actor = PluginActor("generator", parse_spec("tabletop"), clips, "marker")
+    assert isinstance(actor.perform([("key1", ClipRequest("a ball falls", 0), 0)]), tuple)
+    shutil.rmtree(clips)
+    clips.touch()
+    answer = actor.perform([("key2", ClipRequest("a ball falls", 1), 0)])
+    assert isinstance(answer, StorageError)
+    assert str(clips) in str(answer)
+
+
+def test_only_ray_hands_out_gpus(examples: Path) -> None:
+    config = run_config(write_prompts(examples, 2), judges=("brightness:gpus=0.5",))
+    for executor in ("serial", "local"):
+        with pytest.raises(ConfigError, match="`gpus` of `brightness` only with the executor"):
+            do_run(config, Path(executor), Path("cache"), executor)
+
+
+def test_no_cluster_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"127.0.0.1:9"):
+        RayExecutor(tmp_path)
