@@ -140,7 +140,8 @@ def _encode(path: Path, frames: Frames, fps: float, crf: int) -> None:
         stream.height, stream.width = even.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        # x264's own preset, as whoever re-encodes a clip and says only CRF gets it.
+        stream.options = {"crf": str(crf), "threads": "1"}
         for frame in even:
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(image))
