@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from harness import do_run, numbers, phybench, rows, run_config
+from typer.testing import CliRunner
+
+from phybench.cli import app
 
 TABLETOP = {
     "refiners": ("identity", "template"),
@@ -23,7 +27,8 @@ def test_run_without_arguments_does_the_main_job(workplace: Path) -> None:
     (folder,) = Path("results/runs").iterdir()
     with (folder / "leaderboard.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert {row["refiner"] for row in table} == {"identity", "template"}
+    trained = {"phyprompt-mini"} if find_spec("torch") and find_spec("transformers") else set()
+    assert {row["refiner"] for row in table} == {"identity", "template"} | trained
     assert {row["n_planned"] for row in table} == {"12"}
     assert "simulated" in table[0]["signature"]
     assert "simulated world" in done.stdout
@@ -32,6 +37,28 @@ def test_run_without_arguments_does_the_main_job(workplace: Path) -> None:
     again = phybench("run", "--limit", "6")
     assert again.stdout == done.stdout
     assert "judge" not in again.stderr, "nothing is done again"
+
+
+def default_refiners(*more: str) -> tuple[set[str], str]:
+    done = CliRunner().invoke(app, ["plan", "--json", "--limit", "2", *more])
+    assert done.exit_code == 0, done.output
+    stages = json.loads(done.stdout)["stages"]
+    return {stage["name"] for stage in stages if stage["kind"] == "refiner"}, done.stderr
+
+
+def test_the_default_does_without_torch_and_says_what_it_leaves_out(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phybench.refiners.local_model.find_spec", lambda module: None)
+    refiners, words = default_refiners()
+    assert refiners == {"identity", "template"}
+    assert "phyprompt-mini" in words
+    assert "pip install 'phybench[local]'" in words
+
+
+def test_the_model_of_the_simulated_world_is_no_default_elsewhere(workplace: Path) -> None:
+    refiners, _ = default_refiners("-g", "tabletop", "-g", "command:run=true --prompt={prompt} --out={output},version=1")
+    assert refiners == {"identity", "template"}
 
 
 def test_workers_and_order_change_no_byte_of_a_clip(workplace: Path) -> None:

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phybench.commands.console import emit_json, note, stderr, stdout
+from phybench.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from phybench.config import RunConfig
     from phybench.metrics import CellMetrics
     from phybench.run import Outcome
+    from phybench.spec import PluginSpec
 
 DEFAULT_REFINERS = ("identity", "template")
+TRAINED_HERE = "phyprompt-mini"
+"""The refiner that was trained on the embedded world: part of the default run there, and of no use
+anywhere else."""
 DEFAULT_GENERATORS = ("tabletop",)
 DEFAULT_JUDGES = ("kinematic",)
 DEFAULT_LIMIT = 150
@@ -72,8 +77,8 @@ def run(
     seeds: Seeds = None,
     seed: Seed = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder.")] = None,
-    executor: Annotated[str, typer.Option(help="serial or local.")] = "local",
-    workers: Annotated[int | None, typer.Option(help="Processes per plugin (local).")] = None,
+    executor: Annotated[str, typer.Option(help="serial, local or ray.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="Processes per plugin (local, ray).")] = None,
     config: Config = None,
     frames: Frames = None,
     fps: Fps = None,
@@ -180,11 +185,26 @@ def _config(
     given.setdefault("judges", specs(DEFAULT_JUDGES))
     # Clips on disk are there already: nothing can be refined any more, and there is one of each.
     on_disk = all(spec.name == "files" for spec in given["generators"])
-    given.setdefault("refiners", specs(("identity",) if on_disk else DEFAULT_REFINERS))
+    if "refiners" not in given:
+        names = ("identity",) if on_disk else _default_refiners(given["generators"])
+        given["refiners"] = specs(names)
     given.setdefault("seeds", 1 if on_disk else DEFAULT_SEEDS)
     if "prompts" not in given and not on_disk:
         given.setdefault("limit", DEFAULT_LIMIT)
     return RunConfig(**given)
+
+
+def _default_refiners(generators: Sequence[PluginSpec]) -> tuple[str, ...]:
+    from phybench.registry import create
+
+    if any(spec.name != "tabletop" for spec in generators):
+        return DEFAULT_REFINERS
+    try:
+        create("refiner", TRAINED_HERE)
+    except MissingExtraError as error:
+        note(f"Without `{TRAINED_HERE}`: {error}")
+        return DEFAULT_REFINERS
+    return (*DEFAULT_REFINERS, TRAINED_HERE)
 
 
 def _execute(
