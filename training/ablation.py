@@ -321,7 +321,12 @@ def evaluated_arms(ablation: Ablation) -> dict[str, tuple[PluginSpec, ...]]:
 
 
 def _refiner(checkpoint: Path, label: str, recipe: Recipe) -> PluginSpec:
-    options = {"checkpoint": str(checkpoint), "device": recipe.device, "as": label}
+    options = {
+        "checkpoint": str(checkpoint),
+        "device": recipe.device,
+        "as": label,
+        **recipe.evaluation.model_dump(),
+    }
     return make_spec("phyprompt", options)
 
 

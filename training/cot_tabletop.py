@@ -29,9 +29,13 @@ _SYNONYM_SHARE = 0.35
 """Share of the words with synonyms that a variant replaces, where the event stays the same."""
 _SWAP_SHARE = 0.75
 """Share of variants in which words of the prompt are swapped for made-up or stray ones."""
-_STRAY_SHARE = 0.5
-"""Share of these that are words from the lines of reasoning, so that a word which usually goes on
-in a certain way there does not take a prompt that way, too."""
+_STRAY_SHARE, _SPLICED_SHARE = 0.3, 0.4
+"""Shares of these that are words from the lines of reasoning, so that a word which usually goes on
+in a certain way there does not take a prompt that way, too, and that are spliced from the beginning
+of one word and the end of another, so that every piece of the tokenizer is copied in other company
+than its own: a piece that is only ever seen in one word is not copied in a new one."""
+_CAPITAL_SHARE = 0.15
+"""Share of spliced words with a capital: any word can begin a prompt."""
 _MOST_SWAPS = 6
 _SHUFFLE_SHARE = 0.2
 """Share of variants whose words are shuffled: what they are about has then to be told from any of
@@ -170,10 +174,21 @@ def _swapped(text: str, chance: Chance, name: str) -> str:
 
 
 def _foreign(chance: Chance, name: str) -> str:
-    if chance.uniform(f"{name}/stray") < _STRAY_SHARE:
+    kind = chance.uniform(f"{name}/kind")
+    if kind < _STRAY_SHARE:
         return chance.choice(f"{name}/word", _words())
+    if kind < _STRAY_SHARE + _SPLICED_SHARE:
+        return _spliced(chance, name)
     syllables = 1 + int(chance.uniform(f"{name}/length") * 3)
     return "".join(chance.choice(f"{name}/{at}", SYLLABLES) for at in range(syllables))
+
+
+def _spliced(chance: Chance, name: str) -> str:
+    known = (*_words(), *_synonyms()[1])
+    first, second = (chance.choice(f"{name}/{part}", known) for part in ("first", "second"))
+    cut = 1 + int(chance.uniform(f"{name}/cut") * (len(first) - 1))
+    word = first[:cut] + second[int(chance.uniform(f"{name}/rest") * len(second)) :]
+    return word.capitalize() if chance.uniform(f"{name}/capital") < _CAPITAL_SHARE else word
 
 
 @cache

@@ -278,6 +278,18 @@ class Grpo(_Part):
         return self
 
 
+class Evaluation(_Part):
+    """How ``train ablate`` lets the checkpoints rewrite the test prompts.
+
+    Args:
+        temperature: Of sampling; 0 for the likeliest reply.
+        batch: Prompts at a time.
+    """
+
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    batch: int = Field(default=8, ge=1)
+
+
 class Recipe(_Part):
     """One training run, both stages.
 
@@ -295,6 +307,7 @@ class Recipe(_Part):
         sft: Stage 1.
         reward: Stage 2's reward.
         grpo: Stage 2.
+        evaluation: How an ablation evaluates; it decides nothing about the training.
     """
 
     size: str = Field(pattern=r"^[a-z0-9.\-]+$")
@@ -310,6 +323,7 @@ class Recipe(_Part):
     sft: Sft
     reward: Reward
     grpo: Grpo
+    evaluation: Evaluation = Evaluation()
 
     @property
     def final(self) -> Path:

@@ -135,8 +135,8 @@ def _same(stored: Mapping[str, Any], recipe: Recipe) -> bool:
 
 
 def _deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe without where results go, what tracks them and whether an alarm stops it."""
-    kept = {key: recipe[key] for key in recipe if key not in {"output", "report_to"}}
+    """The recipe without where results go, who tracks or evaluates them and what may stop it."""
+    kept = {key: recipe[key] for key in recipe if key not in {"output", "report_to", "evaluation"}}
     kept["grpo"] = {**recipe["grpo"], "stop_on_hacking": None}
     return kept
 
