@@ -57,7 +57,9 @@ def test_the_default_does_without_torch_and_says_what_it_leaves_out(
 
 
 def test_the_model_of_the_simulated_world_is_no_default_elsewhere(workplace: Path) -> None:
-    refiners, _ = default_refiners("-g", "tabletop", "-g", "command:run=true --prompt={prompt} --out={output},version=1")
+    refiners, _ = default_refiners(
+        "-g", "tabletop", "-g", "command:run=true --prompt={prompt} --out={output},version=1"
+    )
     assert refiners == {"identity", "template"}
 
 

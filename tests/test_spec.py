@@ -34,8 +34,8 @@ def test_any_text_is_a_spec_or_a_clear_error(text: str) -> None:
 
 
 def test_the_harness_keeps_its_own_options() -> None:
-    spec = parse_spec("cogvideox:as=mine,python=/opt/py,workers=3,steps=25")
-    assert spec == PluginSpec("cogvideox", {"steps": "25"}, "mine", "/opt/py", 3)
+    spec = parse_spec("cogvideox:as=mine,python=/opt/py,workers=3,gpus=0.5,steps=25")
+    assert spec == PluginSpec("cogvideox", {"steps": "25"}, "mine", "/opt/py", 3, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,9 @@ def test_the_harness_keeps_its_own_options() -> None:
         ("a:b=[1", "closing `]`"),
         ("a:workers=0", "`workers`"),
         ("a:workers=two", "'two'"),
+        ("a:gpus=0", "`gpus`"),
+        ("a:gpus=1.5", "'1.5'"),
+        ("a:gpus=nan", "'nan'"),
     ],
 )
 def test_a_bad_spec_says_what_is_wrong(text: str, words: str) -> None:

@@ -80,7 +80,7 @@ class JsonlLog(TrainerCallback):
 
 
 class FlatGroupsAlarm(TrainerCallback):
-    """Says when groups get equal rewards: their clips were paid for and teach nothing.
+    """Says once that groups get equal rewards: their clips were paid for and teach nothing.
 
     Args:
         tell: Receives the message.
@@ -88,16 +88,19 @@ class FlatGroupsAlarm(TrainerCallback):
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
+        self._told = False
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
     ) -> None:
         """Look at TRL's own metric."""
         share = (logs or {}).get("frac_reward_zero_std")
-        if isinstance(share, int | float) and share > FLAT_GROUPS:
+        if isinstance(share, int | float) and share > FLAT_GROUPS and not self._told:
+            self._told = True
             self._tell(
                 f"step {state.global_step}: {share:.0%} of the groups have equal rewards "
-                f"(alarm above {FLAT_GROUPS:.0%}); their gradient is zero."
+                f"(alarm above {FLAT_GROUPS:.0%}); their gradient is zero. Said once: the log has "
+                "the share of every step as `frac_reward_zero_std`."
             )
 
 

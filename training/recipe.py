@@ -115,6 +115,15 @@ class Lora(_Part):
     modules: str | tuple[str, ...] = "all-linear"
 
 
+def _check_warmup(warmup: float, scheduler: str) -> None:
+    """Refuse a warmup that transformers would ignore."""
+    if warmup and scheduler == "constant":
+        raise ValueError(
+            f"expected `scheduler: constant_with_warmup` or `warmup: 0`: the schedule `constant` "
+            f"ignores a warmup of {warmup:g}"
+        )
+
+
 class Sft(_Part):
     """Stage 1.
 
@@ -146,6 +155,11 @@ class Sft(_Part):
     save_every: int = Field(ge=1)
     copying: int = Field(default=0, ge=0)
     copying_rate: float = Field(default=0.002, gt=0)
+
+    @model_validator(mode="after")
+    def _warmup_acts(self) -> Sft:
+        _check_warmup(self.warmup, self.scheduler)
+        return self
 
 
 class Video(_Part):
@@ -275,6 +289,11 @@ class Grpo(_Part):
                 f"expected `save_every` to be a multiple of `iterations` = {self.iterations}: a "
                 "checkpoint between two rollouts cannot be resumed with the same samples"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_acts(self) -> Grpo:
+        _check_warmup(self.warmup, self.scheduler)
         return self
 
 

@@ -16,11 +16,17 @@ from phybench.contracts import LIKERT
 from phybench.errors import ConfigError
 from phybench.records import read_json
 from phybench.results import Cell, Run, Status
-from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
+from phybench.training.ablation import (
+    VARIANTS,
+    evaluated_arms,
+    plan_ablation,
+    run_ablation,
+)
 from phybench.training.ablation_plots import curves
 from phybench.training.ablation_report import conclusions, to_markdown
 from phybench.training.ablation_table import difference_rows, differences, outcomes, rows
 from phybench.training.recipe import load_recipe
+from phybench.training.setup import claim
 
 
 def plan(folder, *changes, **options):
@@ -57,6 +63,16 @@ def test_all_variants_share_start_prompts_seeds_and_budget(tmp_path):
         assert len(same) == 1
         assert not any(one.grpo.stop_on_hacking for one in recipes.values())
     assert len({one.recipe.final for one in found.trainings}) == 15
+
+
+def test_checkpoints_rewrite_as_the_recipe_says_and_that_decides_no_training(tmp_path):
+    found = plan(tmp_path, "evaluation.batch=5")
+    (refiner,) = evaluated_arms(found)["static-1"]
+    assert refiner.options["temperature"] == 0  # the mini's
+    assert refiner.options["batch"] == 5
+    recipe = load_recipe("phyprompt-mini", [f"output={tmp_path}"])
+    other = load_recipe("phyprompt-mini", [f"output={tmp_path}", "evaluation.batch=9"])
+    assert claim(tmp_path, "grpo", recipe) == claim(tmp_path, "grpo", other)
 
 
 def test_the_listed_command_is_the_training(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,18 @@ def test_variants_have_synonyms_that_leave_the_event_as_it_is():
     families = {understand(prompt.text).family for prompt in prompts}
     laws = {one.chain.law for one in made}
     assert len(laws) <= len(families)  # no reasoning about another event than the prompt's
+
+
+def test_strange_words_hold_nearly_every_letter_pair_of_the_language():
+    """A piece that a model only ever copied in one word is not copied in a new one."""
+    prompts = load_prompts("tabletop-train").prompts
+    known = {word for prompt in prompts for word in re.findall(r"[a-z]{4,}", prompt.text)}
+    pairs = {word[at : at + 2] for word in known for at in range(len(word) - 1)}
+    made = tabletop_triples(prompts[:300], 8, 0)
+    strange = {word for one in made for word in re.findall(r"[a-z]+", one.prompt.lower())} - known
+    seen = {word[at : at + 2] for word in strange for at in range(len(word) - 1)}
+    assert len(pairs & seen) >= 0.95 * len(pairs), sorted(pairs - seen)
+    assert any(re.search(r" [A-Z][a-z]+", one.prompt) for one in made)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

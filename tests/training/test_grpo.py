@@ -439,7 +439,7 @@ def test_flat_groups_raise_an_alarm():
 
     told = []
     alarm = FlatGroupsAlarm(told.append)
-    for share in (0.3, 0.31):
+    for share in (0.3, 0.31, 0.9):
         alarm.on_log(None, SimpleNamespace(global_step=5), None, {"frac_reward_zero_std": share})
     assert len(told) == 1
     assert "31%" in told[0]

@@ -49,6 +49,8 @@ def test_values_are_changed_by_path_and_checked():
         ("size=../x", "size"),
         ("grpo.ddp_timeout_s=60", "grpo.ddp_timeout_s"),
         ("model.path=''", "either `path` or `scratch`"),
+        ("grpo.warmup=0.1", "`constant` ignores a warmup of 0.1"),
+        ("sft.scheduler=constant", "`constant` ignores a warmup of 0.03"),
         ("steps", "--set key=value"),
         ("size.x.y=1", "size.x.y"),
     ],
