@@ -279,6 +279,8 @@ class PluginInfo:
         scale: Judges: how the numbers read.
         extra: The extra that brings the dependencies, empty if the core has them.
         gpu_gib: GPU memory in GiB that the plugin needs; 0 if it runs on a CPU.
+        usd_per_unit: Price of one refinement, clip or score in US dollars, for plans of what a run
+            will cost; ``None`` if it is not known.
     """
 
     name: str
@@ -294,6 +296,7 @@ class PluginInfo:
     scale: Scale = LIKERT
     extra: str = ""
     gpu_gib: float = 0.0
+    usd_per_unit: float | None = None
 
 
 @runtime_checkable

@@ -37,6 +37,7 @@ class StageEstimate:
         unknown: Units that depend on results not there yet (refinements, clips to come).
         seconds: Estimated seconds on one worker, or ``None`` without an earlier timing.
         gpu_gib: GPU memory it needs, GiB.
+        usd: What the units to do will cost, or ``None`` where the price is not known.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class StageEstimate:
     unknown: int
     seconds: float | None
     gpu_gib: float
+    usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,10 @@ class Estimate:
             todo = stage.units - stage.cached + stage.unknown
             time = "time unknown" if stage.seconds is None else f"about {stage.seconds:.0f} s"
             gpu = f", {stage.gpu_gib:g} GiB GPU" if stage.gpu_gib else ""
+            money = f", about {stage.usd:.2f} USD" if stage.usd is not None else ""
             lines.append(
-                f"  {stage.kind:9} {stage.name}: {todo} to do ({stage.cached} cached), {time}{gpu}"
+                f"  {stage.kind:9} {stage.name}: {todo} to do ({stage.cached} cached), "
+                f"{time}{gpu}{money}"
             )
         for name, count in self.over_budget.items():
             if count:
@@ -196,6 +200,7 @@ def _stage(plan: Plan, cache: Cache, opened: Opened, tally: _Tally) -> StageEsti
         tally.unknown,
         None if mean is None else mean * todo,
         opened.info.gpu_gib,
+        None if opened.info.usd_per_unit is None else opened.info.usd_per_unit * todo,
     )
 
 

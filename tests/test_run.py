@@ -9,7 +9,10 @@ import pytest
 from harness import ARMS, by_item, do_run, numbers, rows, run_config, write_prompts
 
 from phybench import ConfigError
+from phybench.cache import Cache
+from phybench.estimate import estimate
 from phybench.leaderboard import COLUMNS
+from phybench.plan import build_plan
 from phybench.results import load_run
 from phybench.seeds import item_seed
 
@@ -262,3 +265,14 @@ def test_a_run_reads_back_as_arrays(examples: Path) -> None:
     scores = by_item(rows(Path("out/scores.jsonl")))
     # index = ((prompt * seeds + k) * refiners + refiner) * generators + generator
     assert cell.pc[2, 1] == scores[(2 * 2 + 1) * 2 + 1, "brightness"]["pc"]
+
+
+def test_a_plan_says_what_units_with_a_price_will_cost(examples: Path) -> None:
+    plan = build_plan(run_config(write_prompts(examples, 3)))
+    (bar,) = plan.generators
+    priced = replace(plan, generators=(replace(bar, info=replace(bar.info, usd_per_unit=0.25)),))
+    with Cache(Path("cache")) as cache:
+        found = estimate(priced, cache)
+    costs = {stage.name: stage.usd for stage in found.stages}
+    assert costs == {"identity": None, "shout": None, "bar": 3.0, "brightness": None}
+    assert "bar: 12 to do (0 cached), time unknown, about 3.00 USD" in found.to_text()

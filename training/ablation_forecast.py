@@ -10,7 +10,7 @@ from phybench.cache import Cache
 from phybench.plan import fingerprint
 from phybench.registry import Opened
 from phybench.training.ablation import Ablation, evaluated_arms
-from phybench.training.forecast import clip_bytes, forecast
+from phybench.training.forecast import clip_bytes, forecast, total
 from phybench.training.recipe import Recipe
 from phybench.training.setup import finished
 
@@ -100,19 +100,14 @@ def forecast_ablation(
         training_clips=trained,
         evaluated_arms=arms,
         evaluation_clips=clips,
-        training_seconds=_sum([cost.seconds for cost in costs]),
-        evaluation_seconds=_sum(
+        training_seconds=total([cost.seconds for cost in costs]),
+        evaluation_seconds=total(
             [_times(cache.mean_seconds(fingerprint(part)), clips) for part in parts]
         ),
         clip_bytes=None if size is None else size * (trained + clips),
         checkpoint_bytes=_checkpoint_bytes(ablation.recipe, len(ablation.trainings)),
         commands={each.arm: each.command for each in ablation.trainings},
     )
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
 
 
 def _times(value: float | None, count: int) -> float | None:

@@ -1,4 +1,4 @@
-"""What a training will cost, before it starts: clips, time, disk."""
+"""What a training will cost, before it starts: clips, time, GPU time, money, disk."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ class Forecast:
         clip_bytes: Size of the new clips, or ``None`` where the native format is unknown.
         seconds: Of the whole stage by the steps of earlier trainings like this one on this machine,
             or ``None`` without one.
+        gpu_seconds: Of those plugins that need a GPU, 0 if none does, or ``None`` where one was
+            never timed; the trainer's own GPU is not in it.
+        usd: What plugins with a known price will cost, or ``None`` if there is none.
     """
 
     rollouts: int
@@ -39,6 +42,8 @@ class Forecast:
     plugin_seconds: float | None
     clip_bytes: int | None
     seconds: float | None
+    gpu_seconds: float | None
+    usd: float | None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -52,6 +57,10 @@ class Forecast:
             time = f"about {self.plugin_seconds / 3600:.2f} hours of generator and judges"
         if self.seconds is not None:
             time += f", {self.seconds / 60:.1f} minutes in all by earlier trainings"
+        if self.gpu_seconds:
+            time += f" ({self.gpu_seconds / 3600:.1f} GPU-hours)"
+        if self.usd is not None:
+            time += f", about {self.usd:.2f} USD"
         disk = "size unknown"
         if self.clip_bytes is not None:
             disk = f"up to {self.clip_bytes / 2**30:.2f} GiB"
@@ -80,15 +89,31 @@ def forecast(recipe: Recipe, parts: Sequence[Opened], cache: Cache) -> Forecast:
     seconds = [cache.mean_seconds(fingerprint(part)) for part in parts]
     counts = [clips, clips, evaluation][: len(parts)]
     step = cache.mean_seconds(timing_key(recipe, "grpo"))
-    known = [each * count for each, count in zip(seconds, counts, strict=True) if each is not None]
+    times = [
+        None if each is None else each * count for each, count in zip(seconds, counts, strict=True)
+    ]
+    on_gpu = [time for time, part in zip(times, parts, strict=True) if part.info.gpu_gib]
+    prices = [
+        part.info.usd_per_unit * count
+        for part, count in zip(parts, counts, strict=True)
+        if part.info.usd_per_unit is not None
+    ]
     return Forecast(
         rollouts,
         training,
         evaluation,
-        sum(known) if len(known) == len(parts) else None,
+        total(times),
         None if size is None else size * clips,
         None if step is None else step * grpo.steps,
+        total(on_gpu),
+        sum(prices) if prices else None,
     )
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """Their sum, or ``None`` if one of them is not known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def clip_bytes(generator: Opened, recipe: Recipe) -> int | None:

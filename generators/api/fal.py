@@ -124,6 +124,7 @@ def fal(
         budget=budget,
         over_budget=over_budget,
         concurrency=concurrency,
+        usd_per_clip=limits.usd_per_clip,
     )
     paid = Ledger(ledger_path(ledger, _NAME))
     runner = JobRunner(_NAME, service, paid, limits, identity=f"{base}/{endpoint}")

@@ -30,6 +30,7 @@ class Description:
         budget: Longest prompt in UTF-16 units, if limited.
         over_budget: What to do with longer prompts.
         concurrency: Most jobs at once.
+        usd_per_clip: Estimated price of a clip, or ``None`` if unknown.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Description:
     budget: int | None
     over_budget: OverBudget
     concurrency: int
+    usd_per_clip: float | None
 
     def info(self) -> PluginInfo:
         """The same as the harness's type."""
@@ -50,6 +52,7 @@ class Description:
             max_batch=self.concurrency,
             prompt_budget=self.budget,
             extra="api",
+            usd_per_unit=self.usd_per_clip,
         )
 
 

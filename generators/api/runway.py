@@ -117,6 +117,7 @@ def runway(
         budget=budget,
         over_budget=over_budget,
         concurrency=concurrency,
+        usd_per_clip=limits.usd_per_clip,
     )
     paid = Ledger(ledger_path(ledger, _NAME))
     runner = JobRunner(_NAME, service, paid, limits, identity=base)

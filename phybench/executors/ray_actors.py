@@ -97,12 +97,12 @@ class RayExecutor:
             import ray
         except ModuleNotFoundError as error:
             raise MissingExtraError("The executor `ray`", "ray", "ray") from error
-        self._ray = ray
+        self._ray: Any = ray
         self._own = not ray.is_initialized()
         if self._own:
             _connect(ray)
         self._clips = clips.resolve()
-        self._workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._lanes: list[_Lane] = []
         self._inline: deque[Done] = deque()
         self._actors: list[Any] = []

@@ -360,7 +360,9 @@ def test_ceiling_counts_what_the_ledger_knows(
     seconds = {"seconds": 5} if kind == "fal" else {"duration": 5}
     options = {**seconds, "usd_per_second": 0.12, "max_usd": 1.3, "concurrency": 1}
     requests = [ClipRequest(f"prompt {index}", index) for index in range(4)]
-    results = make(kind, service, tmp_path, **options).generate(requests)
+    generator = make(kind, service, tmp_path, **options)
+    assert generator.info.usd_per_unit == pytest.approx(0.6)
+    results = generator.generate(requests)
     kinds = [result.kind if isinstance(result, Failure) else "clip" for result in results]
     assert kinds == ["clip", "clip", "cost-limit", "cost-limit"]
     assert service.jobs == 2
