@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ from phybench.refiners.replies import (
     check_rewrite,
     read_reasoning,
 )
+from phybench.seeds import item_seed
 
 Size = Literal["7b", "3b", "1.5b", "mini"]
 _SIZES = {
@@ -139,10 +140,12 @@ class PhyPrompt:
         max_new_tokens: Longest reply, reasoning included; a longer one is a failure. ``None`` for
             what training allowed.
         batch: Prompts at a time.
+        tries: Times that a reply is drawn, each with a seed of its own, until one can be used. The
+            refinement's ``meta["tries"]`` says how many it took, if more than one.
 
     Raises:
         ConfigError: If there is no trained checkpoint; the message says how to make one and where
-            it was looked for.
+            it was looked for. If several tries are asked for at temperature 0, where all are equal.
         MissingExtraError: If the engine's libraries are not installed.
     """
 
@@ -160,7 +163,14 @@ class PhyPrompt:
         top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
         max_new_tokens: Annotated[int, Field(ge=1)] | None = None,
         batch: Annotated[int, Field(ge=1)] = 8,
+        tries: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
+        if tries > 1 and temperature == 0:
+            raise ConfigError(
+                f"Expected `temperature` to be > 0 with `tries={tries}`, but got 0: the likeliest "
+                "reply is the same every time."
+            )
+        self._tries = tries
         folder = Path(checkpoint).expanduser() if checkpoint else default_checkpoint(size)
         self._card = _trained(folder, size)
         setup = local_model(
@@ -176,7 +186,12 @@ class PhyPrompt:
         self.info = setup.describe(
             f"phyprompt-{self._card.size}",
             "that of the base model",
-            {"card": asdict(self._card), "parser": PARSER_VERSION},
+            {
+                "card": asdict(self._card),
+                "parser": PARSER_VERSION,
+                # Left out where it changes nothing, so that what earlier versions made is known.
+                **({"tries": tries} if tries > 1 else {}),
+            },
         )
 
     @property
@@ -188,8 +203,20 @@ class PhyPrompt:
         self, prompts: Sequence[str], seeds: Sequence[int]
     ) -> Sequence[Refinement | Failure]:
         """Rewrite each prompt with its seed; failures as in :meth:`.local.Local.refine`."""
+        results = self._drawn(prompts, seeds)
+        for number in range(1, self._tries):
+            left = [row for row, result in enumerate(results) if isinstance(result, Failure)]
+            again = self._drawn(
+                [prompts[row] for row in left],
+                [item_seed(seeds[row], "try", number) for row in left],
+            )
+            for row, result in zip(left, again, strict=True):
+                results[row] = _counted(result, number + 1)
+        return results
+
+    def _drawn(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Refinement | Failure]:
         conversations = [training_messages(text, self.system_prompt) for text in prompts]
-        replies = self._engine.complete(conversations, seeds)
+        replies = self._engine.complete(conversations, seeds) if prompts else []
         return [
             refinement(reply, partial(self._rewrite, prompt=prompt))
             for reply, prompt in zip(replies, prompts, strict=True)
@@ -199,6 +226,13 @@ class PhyPrompt:
         rewrite = read_reasoning(reply)
         check_rewrite(rewrite, prompt=prompt, instructions=self.system_prompt, language="english")
         return rewrite
+
+
+def _counted(result: Refinement | Failure, tries: int) -> Refinement | Failure:
+    """A later try's result, with the number of tries it took."""
+    if isinstance(result, Failure):
+        return result
+    return replace(result, meta={**result.meta, "tries": tries})
 
 
 def _trained(folder: Path, size: Size) -> CheckpointCard:

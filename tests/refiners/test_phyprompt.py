@@ -102,6 +102,39 @@ def test_adapter_checkpoint_runs_on_its_base(checkpoint, tmp_path, tokenizer):
         phyprompt(tmp_path)
 
 
+def test_a_reply_that_cannot_be_used_is_drawn_again(tmp_path, tokenizer):
+    """The model has learnt two replies to one prompt, one of them without a prompt at its end."""
+    model, text = build_model(len(tokenizer)), PROMPTS[0]
+    whole = write(CHAINS[text])
+    pairs = [(training_messages(text, SYSTEM), reply) for reply in (whole, whole[:60])]
+    teach(model, tokenizer, pairs, steps=120)
+    folder = save(tmp_path / "either", model, tokenizer)
+    write_card(folder, CARD)
+    seeds = range(16)
+
+    def drawn(tries):
+        refiner = phyprompt(folder, temperature=1.0, batch=16, tries=tries)
+        return refiner.refine([text] * len(seeds), seeds)
+
+    once, often = drawn(1), drawn(8)
+    failed = [isinstance(one, Failure) for one in once]
+    assert 0 < sum(failed) < len(seeds)
+    assert sum(isinstance(one, Failure) for one in often) < sum(failed)
+    for before, after in zip(once, often, strict=True):
+        if isinstance(before, Failure):
+            assert isinstance(after, Failure) or after.meta["tries"] > 1
+        else:
+            assert after == before
+    assert drawn(8) == often
+
+
+def test_several_tries_need_chance(checkpoint):
+    with pytest.raises(ConfigError, match="`temperature` to be > 0 with `tries=2`"):
+        phyprompt(checkpoint, tries=2)
+    once, twice = (phyprompt(checkpoint, temperature=0.5, tries=tries).info for tries in (1, 2))
+    assert once.fingerprint != twice.fingerprint
+
+
 def test_a_reply_without_the_six_lines_is_a_failure(checkpoint):
     result = phyprompt(checkpoint, max_new_tokens=12).refine(PROMPTS[:1], [0])[0]
     assert isinstance(result, Failure)
