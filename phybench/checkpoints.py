@@ -136,13 +136,16 @@ def _not_downloaded(model: str, revision: str) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 (hex) over names and bytes of the files directly in a folder, without hidden ones.
+    """SHA-256 (hex) over names and bytes of the files directly in a folder.
 
-    Checkpoints are flat; sub-folders hold training states. Reading 15 GB takes a while, so each
-    large file's digest is remembered beside the cache under its path, size and time of change.
+    Hidden files and model cards (``*.md``) are left out: they change no output. Checkpoints are
+    flat; sub-folders hold training states. Reading 15 GB takes a while, so each large file's digest
+    is remembered beside the cache under its path, size and time of change.
     """
     files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".md"
     )
     return text_digest(*(part for path in files for part in (path.name, _digest(path.resolve()))))
 

@@ -38,11 +38,12 @@ def test_a_folder_is_identified_by_what_is_in_it(folder):
     assert find_model(str(folder)).revision != before.revision
 
 
-def test_training_states_and_hidden_files_do_not_count(folder):
+def test_training_states_cards_and_hidden_files_do_not_count(folder):
     before = folder_digest(folder)
     (folder / ".lock").write_text("x")
     (folder / "checkpoint-500").mkdir()
     (folder / "checkpoint-500" / "optimizer.pt").write_bytes(b"x")
+    (folder / "README.md").write_text("What it is worth.")
     assert folder_digest(folder) == before
     (folder / "tokenizer.json").write_text("{}")
     assert folder_digest(folder) != before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,3 +277,37 @@ def test_a_plan_says_what_units_with_a_price_will_cost(examples: Path) -> None:
     costs = {stage.name: stage.usd for stage in found.stages}
     assert costs == {"identity": None, "shout": None, "bar": 3.0, "brightness": None}
     assert "bar: 12 to do (0 cached), time unknown, about 3.00 USD" in found.to_text()
+
+
+def test_workers_of_a_pool_share_the_cores(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refiner that says how many threads its process may use."""
+    (examples / "counting.py").write_text(
+        "import os\n"
+        "from phybench import Refinement\n"
+        "from phybench_example import Shout\n"
+        "class Counting(Shout):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        object.__setattr__(self.info, 'free', False)\n"
+        "    def refine(self, prompts, seeds):\n"
+        "        return [Refinement(os.environ['OMP_NUM_THREADS']) for _ in prompts]\n"
+    )
+    info = examples / "counting-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[phybench.refiners]\ncounting = counting:Counting\n")
+    monkeypatch.syspath_prepend(str(examples))
+    monkeypatch.setenv("PYTHONPATH", str(examples), prepend=os.pathsep)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    prompts = write_prompts(examples, 2)
+
+    def threads(workers: int, out: str) -> set[str]:
+        config = run_config(prompts, refiners=("counting",))
+        do_run(config, Path(out), Path(f"cache-{out}"), "local", workers)
+        return {row["refinement"]["text"] for row in rows(Path(out) / "items.jsonl")}
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads(2, "two") == {"4"}
+    assert threads(9, "nine") == {"1"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert threads(2, "mine") == {"5"}

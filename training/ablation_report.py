@@ -267,7 +267,7 @@ def _made_by(ablation: Ablation, run: Run, argv: Sequence[str]) -> list[str]:
     return [
         "## How this was made",
         "",
-        f"- Command: `{shlex.join(argv)}`",
+        f"- Command: `{shlex.join([Path(argv[0]).name, *argv[1:]])}`",
         f"- phybench {here['phybench']} ({commit}), Python {here['python']}, {packages}",
         f"- Test set: {prompts['name']}#{prompts['sha256'][:8]}, {len(prompts['ids'])} prompts × "
         f"{ablation.seeds} clips, run seed {ablation.recipe.seed}",

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phybench.contracts import Closing
 from phybench.executors.base import Done, refuse_gpu_shares
+from phybench.executors.inline import InlineCalls
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.registry import Opened
-from phybench.work import Request, timed
+from phybench.work import Request
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class LocalExecutor:
         self._workers = workers or os.cpu_count() or 1
         self._lanes: list[_Lane] = []
         self._selector = selectors.DefaultSelector()
-        self._inline: deque[Done] = deque()
+        self._inline = InlineCalls(self._clips)
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin; its workers start when they are first needed."""
@@ -61,9 +61,7 @@ class LocalExecutor:
         """Hand the batch to an idle worker, or start one."""
         this = self._lanes[lane]
         if not this.workers:
-            opened = this.opened
-            results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
-            self._inline.append(Done(lane, requests, results, seconds))
+            self._inline.perform(lane, this.opened, requests)
             return
         worker = this.idle.pop() if this.idle else self._started(this)
         worker.submit(requests)
@@ -71,9 +69,7 @@ class LocalExecutor:
 
     def wait(self) -> Sequence[Done]:
         """Wait for the next results of any worker."""
-        if self._inline:
-            done = list(self._inline)
-            self._inline.clear()
+        if done := self._inline.take():
             return done
         ready = self._selector.select()
         return [self._finish(self._lanes[key.data], key.fd) for key, _ in ready]
@@ -88,7 +84,9 @@ class LocalExecutor:
         self._selector.close()
 
     def _started(self, lane: _Lane) -> WorkerProcess:
-        worker = WorkerProcess(lane.opened.kind, lane.opened.spec, self._clips)
+        # Workers of a pool share the cores; if each took all, they would halve each other's speed.
+        threads = max(1, (os.cpu_count() or 1) // lane.workers)
+        worker = WorkerProcess(lane.opened.kind, lane.opened.spec, self._clips, threads)
         self._selector.register(worker, selectors.EVENT_READ, lane.number)
         return worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,12 +29,16 @@ class WorkerProcess:
         kind: The plugin's kind.
         spec: The plugin; its ``python`` names the interpreter.
         clips: The cache's clip folder.
+        threads: Threads that its numeric libraries may use, unless the user's environment says;
+            ``None`` for their own choice.
 
     Raises:
         ConfigError: If the interpreter cannot be started.
     """
 
-    def __init__(self, kind: Kind, spec: PluginSpec, clips: Path) -> None:
+    def __init__(
+        self, kind: Kind, spec: PluginSpec, clips: Path, threads: int | None = None
+    ) -> None:
         self._what = f"{kind} `{spec.name}`"
         self._python = spec.python or sys.executable
         try:
@@ -42,6 +47,7 @@ class WorkerProcess:
                 [self._python, "-P", "-m", "phybench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env=_environment(threads),
             )
         except OSError as error:
             raise ConfigError(
@@ -128,6 +134,12 @@ class WorkerProcess:
             raise WorkerDiedError
         message: dict[str, Any] = json.loads(line)
         return message
+
+
+def _environment(threads: int | None) -> dict[str, str] | None:
+    if threads is None:
+        return None
+    return {"OMP_NUM_THREADS": str(threads), **os.environ}
 
 
 def _info(data: Mapping[str, Any]) -> PluginInfo:

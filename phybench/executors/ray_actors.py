@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import uuid
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,13 @@ from phybench.codec import Value
 from phybench.contracts import Closing
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
 from phybench.executors.base import Done
+from phybench.executors.inline import InlineCalls
 from phybench.registry import Kind, Opened, open_plugin
 from phybench.spec import PluginSpec
 from phybench.work import Request, timed
+
+_CONNECT_S = 5.0
+"""Longest wait for the head of a cluster to accept a connection."""
 
 
 class PluginActor:
@@ -104,7 +108,7 @@ class RayExecutor:
         self._clips = clips.resolve()
         self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._lanes: list[_Lane] = []
-        self._inline: deque[Done] = deque()
+        self._inline = InlineCalls(self._clips)
         self._actors: list[Any] = []
         self._flight: dict[Any, _Batch] = {}
         self._marker = f".ray-{uuid.uuid4().hex}"
@@ -133,9 +137,7 @@ class RayExecutor:
         """Hand the batch to an idle actor, or start one."""
         this = self._lanes[lane]
         if not this.workers:
-            opened = this.opened
-            results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
-            self._inline.append(Done(lane, requests, results, seconds))
+            self._inline.perform(lane, this.opened, requests)
             return
         actor = this.idle.pop() if this.idle else self._started(this)
         batch = _Batch(this, actor, requests)
@@ -148,9 +150,7 @@ class RayExecutor:
             ConfigError: If a plugin cannot be made where its actor runs.
             StorageError: If an actor could not store a clip.
         """
-        if self._inline:
-            done = list(self._inline)
-            self._inline.clear()
+        if done := self._inline.take():
             return done
         references = list(self._flight)
         self._ray.wait(references, num_returns=1)
@@ -214,10 +214,15 @@ class RayExecutor:
 
 def _connect(ray: Any) -> None:
     """Join the cluster that there is, or start one for this process."""
-    try:
-        ray.init(include_dashboard=False, logging_level="ERROR")
-    except ConnectionError as error:
-        raise ConfigError(
-            f"Cannot reach a Ray cluster at {os.environ.get('RAY_ADDRESS', 'this machine')!r}: "
-            f"{error}. Unset RAY_ADDRESS to start one here."
-        ) from error
+    address = os.environ.get("RAY_ADDRESS", "")
+    host, _, port = address.rpartition("//")[2].partition(":")
+    if port.isdecimal():
+        # Ray itself would try for minutes.
+        try:
+            socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot reach a Ray cluster at RAY_ADDRESS = {address!r}: {error}. Unset it to "
+                "start one here."
+            ) from error
+    ray.init(include_dashboard=False, logging_level="ERROR")
