@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness import register
 from hypothesis import settings
 
 # The same examples every time, however busy the machine is.
@@ -76,7 +77,7 @@ def examples(_example_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def deadly_judge(examples: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Registers ``deadly``, which kills its own process on prompt 3 as the OOM killer would."""
-    (examples / "deadly.py").write_text(
+    source = (
         "import os, signal\n"
         "from phybench_example import Brightness\n"
         "class Deadly(Brightness):\n"
@@ -85,12 +86,8 @@ def deadly_judge(examples: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "        return super()._score(request)\n"
     )
-    info = examples / "deadly-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[phybench.judges]\ndeadly = deadly:Deadly\n")
-    monkeypatch.syspath_prepend(str(examples))
-    monkeypatch.setenv("PYTHONPATH", str(examples), prepend=os.pathsep)
+    entry_point = "[phybench.judges]\ndeadly = deadly:Deadly\n"
+    register(examples, monkeypatch, "deadly", source, entry_point)
     return examples
 
 

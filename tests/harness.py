@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from phybench.cache import Cache
 from phybench.config import RunConfig, specs
 from phybench.plan import build_plan
@@ -86,6 +88,19 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def by_item(found: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
     """Last row of each item and judge."""
     return {(row["index"], row.get("judge")): row for row in found}
+
+
+def register(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, source: str, entry_point: str
+) -> None:
+    """Install a module with one plugin, for this process and those that it starts."""
+    (folder / f"{module}.py").write_text(source)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_point)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
 
 def assert_only_the_deadly_prompt_failed(outcome: Outcome, folder: Path) -> None:

@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import ARMS, by_item, do_run, numbers, rows, run_config, write_prompts
+from harness import (
+    ARMS,
+    by_item,
+    do_run,
+    numbers,
+    register,
+    rows,
+    run_config,
+    write_prompts,
+)
 
 from phybench import ConfigError
 from phybench.cache import Cache
@@ -281,7 +289,7 @@ def test_a_plan_says_what_units_with_a_price_will_cost(examples: Path) -> None:
 
 def test_workers_of_a_pool_share_the_cores(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refiner that says how many threads its process may use."""
-    (examples / "counting.py").write_text(
+    source = (
         "import os\n"
         "from phybench import Refinement\n"
         "from phybench_example import Shout\n"
@@ -292,12 +300,8 @@ def test_workers_of_a_pool_share_the_cores(examples: Path, monkeypatch: pytest.M
         "    def refine(self, prompts, seeds):\n"
         "        return [Refinement(os.environ['OMP_NUM_THREADS']) for _ in prompts]\n"
     )
-    info = examples / "counting-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[phybench.refiners]\ncounting = counting:Counting\n")
-    monkeypatch.syspath_prepend(str(examples))
-    monkeypatch.setenv("PYTHONPATH", str(examples), prepend=os.pathsep)
+    entry_point = "[phybench.refiners]\ncounting = counting:Counting\n"
+    register(examples, monkeypatch, "counting", source, entry_point)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     prompts = write_prompts(examples, 2)
 
