@@ -43,6 +43,10 @@ def tiny(tmp_path_factory):
         "grpo.save_every=2",
         "grpo.eval_every=2",
         "grpo.learning_rate=0.001",
+        "grpo.scheduler=constant",
+        "grpo.warmup=0",
+        "grpo.temperature=1.0",
+        "grpo.beta=0.02",
     ]
     before = os.environ.get("PHYBENCH_CACHE")
     os.environ["PHYBENCH_CACHE"] = str(folder / "cache")
