@@ -13,6 +13,7 @@ from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.errors import ConfigError
+from phybench.executors.base import refuse_gpu_shares
 from phybench.leaderboard import csv_text
 from phybench.plan import fingerprint, instrument, score_key
 from phybench.registry import Opened, open_plugin
@@ -150,6 +151,8 @@ def score_clips(
         ConfigError: If a judge cannot be constructed.
     """
     opened = [open_plugin("judge", parse_spec(judge)) for judge in judges]
+    for each in opened:
+        refuse_gpu_shares(each)
     with_rule = "rule" in table.columns
     seen = table if view is None else _viewed(table, view, cache, progress)
     shown = {} if view is None else {"view": str(view)}

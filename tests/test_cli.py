@@ -284,6 +284,20 @@ def test_refine_refuses_what_it_cannot_do(
     assert words in done.stderr
 
 
+def test_gpu_shares_are_refused_where_no_executor_hands_them_out(examples: Path) -> None:
+    Path("clips").mkdir()
+    write_clip(Path("clips/a.mp4"))
+    Path("clips.csv").write_text("videopath,caption\nclips/a.mp4,a ball\n")
+    for arguments in (
+        ("refine", "-r", "shout:gpus=0.5", "a ball"),
+        ("score", "-j", "brightness:gpus=0.5", "--clips", "clips.csv"),
+        ("audit", "-j", "kinematic:gpus=0.5", "--limit", "2"),
+    ):
+        done = phybench(*arguments)
+        assert done.returncode == 2, done.stdout
+        assert "only with the executor `ray`" in done.stderr
+
+
 def test_a_served_refiner_answers_chat_requests(examples: Path) -> None:
     import signal
     import subprocess

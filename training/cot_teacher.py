@@ -14,6 +14,7 @@ from pathlib import Path
 from phybench.cache import Cache
 from phybench.contracts import Closing, Prompt, Refinement
 from phybench.errors import ConfigError
+from phybench.executors.base import refuse_gpu_shares
 from phybench.plan import fingerprint, refinement_key
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
 from phybench.registry import Opened, open_plugin
@@ -102,6 +103,7 @@ def _answers(
     spec: str, questions: Sequence[tuple[str, str]], cache: Cache, seed: int
 ) -> dict[str, object]:
     teacher = open_plugin("refiner", parse_spec(spec))
+    refuse_gpu_shares(teacher)
     mark = fingerprint(teacher)
     answers: dict[str, object] = {}
     open_requests: list[tuple[str, Request]] = []

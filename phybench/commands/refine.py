@@ -44,6 +44,7 @@ def refine(
     """Rewrite prompts; one refined prompt per line on stdout."""
     from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
+    from phybench.executors.base import refuse_gpu_shares
     from phybench.registry import open_plugin
     from phybench.seeds import item_seed
     from phybench.spec import parse_spec
@@ -56,6 +57,7 @@ def refine(
         typer.echo(_system_prompt(spec))
         return
     opened = open_plugin("refiner", spec)
+    refuse_gpu_shares(opened)
     prompts = _prompts(text, file)
     texts = [prompt for prompt in prompts for _ in range(n)]
     seeds = [item_seed(seed, prompt, k) for prompt in prompts for k in range(n)]
