@@ -217,9 +217,11 @@ def run_ablation(ablation: Ablation, tell: Tell) -> Run:
         RunLockedError: If another process is at it.
         RewardError: If a training's samples fail too often; the same call continues.
     """
+    from phybench.training.rollouts import check_vllm
     from phybench.training.setup import check_installed, process
 
     check_installed()
+    check_vllm(ablation.recipe.grpo.vllm)
     if warning := foreign_test_set(ablation):
         tell(f"warning: {warning}")
     if process().num_processes > 1:

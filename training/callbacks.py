@@ -95,7 +95,9 @@ class FlatGroupsAlarm(TrainerCallback):
     ) -> None:
         """Look at TRL's own metric."""
         share = (logs or {}).get("frac_reward_zero_std")
-        if isinstance(share, int | float) and share > FLAT_GROUPS and not self._told:
+        if not state.is_world_process_zero or self._told:
+            return
+        if isinstance(share, int | float) and share > FLAT_GROUPS:
             self._told = True
             self._tell(
                 f"step {state.global_step}: {share:.0%} of the groups have equal rewards "

@@ -26,6 +26,7 @@ from phybench.training.licences import check_licences
 from phybench.training.recipe import Grpo, Recipe
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
+from phybench.training.rollouts import check_vllm, seed_rollouts, vllm_options
 from phybench.training.setup import (
     accumulation,
     begin_of,
@@ -64,6 +65,7 @@ def train_grpo(recipe: Recipe, tell: Tell) -> Path:
         MissingExtraError: If the extra ``train`` is not installed.
     """
     check_installed()
+    check_vllm(recipe.grpo.vllm)
     check_start(recipe)
     parts = open_reward(recipe, tell)
     work = claim(recipe.final, "grpo", recipe)
@@ -194,6 +196,7 @@ def build_trainer(
         peft_config=lora_config(recipe.grpo.lora),
         callbacks=callbacks,
     )
+    seed_rollouts(recipe)
     quiet(trainer)
     return trainer
 
@@ -313,21 +316,14 @@ def _objective(recipe: Recipe) -> dict[str, Any]:
 
 def _sampling(recipe: Recipe) -> dict[str, Any]:
     grpo = recipe.grpo
-    options: dict[str, Any] = {
+    return {
         "max_completion_length": grpo.max_new_tokens,
         "temperature": grpo.temperature,
         "top_p": grpo.top_p,
         "top_k": 0,
         "model_init_kwargs": {"dtype": dtype_of(recipe), "local_files_only": True},
+        **vllm_options(grpo.vllm),
     }
-    if grpo.vllm is not None:
-        options |= {
-            "use_vllm": True,
-            "vllm_mode": grpo.vllm.mode,
-            "vllm_gpu_memory_utilization": grpo.vllm.memory,
-            "vllm_server_base_url": grpo.vllm.base_url or None,
-        }
-    return options
 
 
 def _bookkeeping(recipe: Recipe, *, resuming: bool) -> dict[str, Any]:

@@ -215,11 +215,23 @@ class Vllm(_Part):
         mode: ``colocate`` in the trainer's process, ``server`` on GPUs of its own.
         memory: Share of a GPU that ``colocate`` may take.
         base_url: Address of the server.
+        correction: Weight each reply's loss by how likely the trained model and vLLM's copy of it
+            are to give it (TRL's default); not in the paper, which names no sampler.
     """
 
     mode: Literal["colocate", "server"]
     memory: float = Field(default=0.3, gt=0, le=1)
-    base_url: str = ""
+    base_url: str = Field(default="", pattern="^(https?://.+)?$")
+    correction: bool = True
+
+    @model_validator(mode="after")
+    def _address(self) -> Vllm:
+        if (self.mode == "server") != bool(self.base_url):
+            raise ValueError(
+                f"expected `base_url` with `mode: server` and only there, but got mode "
+                f"{self.mode!r} and base_url {self.base_url!r}"
+            )
+        return self
 
 
 class Grpo(_Part):

@@ -11,15 +11,18 @@ from tiny_training import PROMPTS, triples
 from phybench.training.recipe import load_recipe
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """A function that gives the tiny recipe, with changes; stage 1 has been done for it."""
+def taught(folder, *scratch):
+    """Do stage 1 in a folder; see :func:`tiny`.
+
+    Args:
+        folder: Empty.
+        scratch: The model's size and other changes, for stage 1 too.
+    """
     import torch
 
     from phybench.training.sft import train_sft
 
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("tiny")
     rows = [json.dumps(one.as_json()) for one in triples()]
     (folder / "cot.jsonl").write_text("\n".join(rows) + "\n")
     (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
@@ -47,6 +50,7 @@ def tiny(tmp_path_factory):
         "grpo.warmup=0",
         "grpo.temperature=1.0",
         "grpo.beta=0.02",
+        *scratch,
     ]
     before = os.environ.get("PHYBENCH_CACHE")
     os.environ["PHYBENCH_CACHE"] = str(folder / "cache")
@@ -64,3 +68,16 @@ def tiny(tmp_path_factory):
     else:
         os.environ["PHYBENCH_CACHE"] = before
     return recipe
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A function that gives the tiny recipe, with changes; stage 1 has been done for it."""
+    return taught(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory):
+    """The same with heads as wide as vLLM wants them."""
+    scratch = "model.scratch={vocabulary: 400, hidden: 128, layers: 2, heads: 4, context: 256}"
+    return taught(tmp_path_factory.mktemp("wide"), scratch, "sft.learning_rate=0.004")

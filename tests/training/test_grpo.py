@@ -411,16 +411,6 @@ def test_the_options_that_trls_defaults_would_get_wrong(tiny, tmp_path):
     assert {name: getattr(config, name) for name in wanted} == wanted
 
 
-def test_rollouts_with_vllm_are_set_as_the_recipe_says(tiny, tmp_path):
-    from phybench.training.grpo import _sampling
-
-    options = _sampling(tiny(tmp_path, "grpo.vllm={mode: server, base_url: 'http://127.0.0.1:1'}"))
-    assert options["use_vllm"] is True
-    assert options["vllm_mode"] == "server"
-    assert options["vllm_server_base_url"] == "http://127.0.0.1:1"
-    assert "use_vllm" not in _sampling(tiny(tmp_path))
-
-
 def test_all_rollouts_are_laid_out_in_one_pass(tiny, tmp_path):
     recipe = tiny(tmp_path, "grpo.steps=7", "grpo.iterations=2", "grpo.save_every=2")
     rows = rollout_dataset(recipe)
@@ -439,8 +429,9 @@ def test_flat_groups_raise_an_alarm():
 
     told = []
     alarm = FlatGroupsAlarm(told.append)
-    for share in (0.3, 0.31, 0.9):
-        alarm.on_log(None, SimpleNamespace(global_step=5), None, {"frac_reward_zero_std": share})
+    for zero, share in ((True, 0.3), (False, 0.9), (True, 0.31), (True, 0.9)):
+        state = SimpleNamespace(global_step=5, is_world_process_zero=zero)
+        alarm.on_log(None, state, None, {"frac_reward_zero_std": share})
     assert len(told) == 1
     assert "31%" in told[0]
 
