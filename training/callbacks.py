@@ -15,6 +15,7 @@ from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
 from phybench.training.reward_log import append_rows, keep_rows
+from phybench.training.step_costs import StepClock
 
 LOG = "log.jsonl"
 FLAT_GROUPS = 0.3
@@ -104,6 +105,21 @@ class FlatGroupsAlarm(TrainerCallback):
                 f"(alarm above {FLAT_GROUPS:.0%}); their gradient is zero. Said once: the log has "
                 "the share of every step as `frac_reward_zero_std`."
             )
+
+
+class StepStart(TrainerCallback):
+    """Starts a clock at each step.
+
+    Args:
+        clock: The reward's, which reads it when the replies are drawn.
+    """
+
+    def __init__(self, clock: StepClock) -> None:
+        self._clock = clock
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start it."""
+        self._clock.start()
 
 
 class StepTimer(TrainerCallback):

@@ -39,6 +39,7 @@ from phybench.training.setup import (
     process,
     save_checkpoint,
 )
+from phybench.training.step_costs import StepClock
 from phybench.training.timing import timing_key
 
 Tell = Callable[[str], None]
@@ -165,6 +166,7 @@ def build_trainer(
         HackingStop,
         JsonlLog,
         Progress,
+        StepStart,
         StepTimer,
         quiet,
     )
@@ -175,12 +177,15 @@ def build_trainer(
     log = RewardLog(work / f"rewards-rank{rank}.jsonl")
     checkpoint = last_checkpoint(work)
     log.resume(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
-    reward = PhysicsReward(reward_rules(recipe, parts), scores, log, _ends(begin), rank=rank)
+    clock = StepClock()
+    rules = reward_rules(recipe, parts)
+    reward = PhysicsReward(rules, scores, log, _ends(begin), rank=rank, clock=clock)
     callbacks: list[Any] = [
         JsonlLog(work / LOG),
         FlatGroupsAlarm(tell),
         Progress(tell),
         StepTimer(timing_key(recipe, "grpo")),
+        StepStart(clock),
     ]
     if recipe.grpo.stop_on_hacking:
         callbacks.append(HackingStop(work / LOG))

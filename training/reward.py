@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -35,6 +36,7 @@ from phybench.training.clip_scores import ClipScores, Judged, Sample
 from phybench.training.curriculum import EVALUATION_WEIGHT, weight_at
 from phybench.training.motion import motion_of
 from phybench.training.reward_log import RewardLog
+from phybench.training.step_costs import StepClock, gpu_gib, peak_host_gib
 
 METRICS = (
     "curriculum/w_sa",
@@ -49,6 +51,11 @@ METRICS = (
     "reply/distinct_share",
     "reply/words",
     "clip_motion",
+    "seconds/rollout",
+    "seconds/reward",
+    "memory/peak_gpu_gib",
+    "memory/gpu_used_gib",
+    "memory/peak_host_gib",
 )
 """Metrics of every rollout; the same on every rank, or gathering them would hang."""
 HOLDOUT = "holdout"
@@ -115,6 +122,7 @@ class PhysicsReward:
         log: Where every sample is recorded.
         eos: Tokens that end a reply.
         rank: This process's rank, part of a sample's own seed.
+        clock: Started by the trainer at each step.
     """
 
     __name__ = "physics_reward"
@@ -126,12 +134,14 @@ class PhysicsReward:
         log: RewardLog,
         eos: frozenset[int],
         rank: int = 0,
+        clock: StepClock | None = None,
     ) -> None:
         self._rules = rules
         self._scores = scores
         self._log = log
         self._eos = eos
         self._rank = rank
+        self._clock = clock or StepClock()
 
     async def __call__(
         self,
@@ -151,6 +161,7 @@ class PhysicsReward:
         Raises:
             RewardError: If more samples failed than the limit allows.
         """
+        called, drawn = time.perf_counter(), self._clock.drawn()
         step, evaluating = int(trainer_state.global_step), split[0] == "eval"
         weight = self._weight(step, int(trainer_state.max_steps), evaluating=evaluating)
         rows = [
@@ -174,7 +185,15 @@ class PhysicsReward:
             )
         )
         self._log.write(split[0], step, weight, prompt_id, [_recorded(row) for row in rows])
-        for name, value in self._metrics(rows, weight).items():
+        # A step that used a rollout again has left the clock running for its evaluation.
+        costs = (
+            float("nan") if evaluating else drawn,
+            time.perf_counter() - called,
+            *gpu_gib(),
+            peak_host_gib(),
+        )
+        values = (*self._metrics(rows, weight), *costs)
+        for name, value in zip(METRICS, values, strict=True):
             log_metric(name, value)
         if evaluating and self._rules.holdout_scale is not None:
             log_metric(HOLDOUT, _mean([row.fields.get(HOLDOUT) for row in rows]))
@@ -247,10 +266,11 @@ class PhysicsReward:
             held = _scaled(other, self._rules.holdout_scale)
             row.fields[HOLDOUT] = None if held is None else statistics.mean(held)
 
-    def _metrics(self, rows: Sequence[_Row], weight: float) -> dict[str, float]:
+    def _metrics(self, rows: Sequence[_Row], weight: float) -> tuple[float, ...]:
+        """The samples' part of :data:`METRICS`."""
         share = partial(_share, rows)
         texts = [row.text for row in rows if row.text]
-        values = (
+        return (
             weight,
             *(
                 _mean([row.fields.get(name) for row in rows])
@@ -264,7 +284,6 @@ class PhysicsReward:
             _mean([len(text.split()) for text in texts]),
             _mean([row.fields.get("motion") for row in rows]),
         )
-        return dict(zip(METRICS, values, strict=True))
 
     def _check_failures(self, rows: Sequence[_Row]) -> None:
         failed = [row for row in rows if row.status == "failed"]

@@ -14,7 +14,7 @@ from phybench.records import read_jsonl
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.registry import Opened
 from phybench.spec import PluginSpec
-from phybench.training.callbacks import FlatGroupsAlarm, HackingStop, hacking
+from phybench.training.callbacks import LOG, FlatGroupsAlarm, HackingStop, hacking
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at
 from phybench.training.grpo import (
@@ -356,6 +356,24 @@ def test_the_raw_parts_reach_the_trainers_own_history(bench):
     trainer.train()
     steps = [row for row in trainer.state.log_history if "judge/r_pc" in row]
     assert [row["step"] for row in steps] == [1, 2]
+
+
+def test_the_log_says_where_a_steps_time_went(bench):
+    trainer = bench("grpo.steps=4", "grpo.iterations=2")
+    trainer.train()
+    logged = list(read_jsonl(trainer.work / LOG))
+    steps = [row for row in logged if "step_time" in row]
+    drawn = [row for row in steps if "seconds/rollout" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4]
+    assert [row["step"] for row in drawn] == [1, 3]  # the others use a rollout again
+    for row in drawn:
+        assert row["seconds/rollout"] > 0
+        assert row["seconds/reward"] > 0
+        assert row["seconds/rollout"] + row["seconds/reward"] < row["step_time"]
+        assert row["memory/peak_host_gib"] > 0.1  # torch alone takes more
+    evaluated = [row for row in logged if "eval_seconds/reward" in row]
+    assert evaluated
+    assert not any("eval_seconds/rollout" in row for row in evaluated)
 
 
 def test_a_resumed_training_sees_the_prompts_and_rewards_of_an_uninterrupted_one(bench):

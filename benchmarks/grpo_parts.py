@@ -1,0 +1,244 @@
+"""Where the time and the memory of a step of stage 2 go, with models of any size.
+
+Weights are random, so times and memory are true and rewards mean nothing; all three models run by
+the recipe's own path: the policy in the trainer, generator and judge in worker processes.
+
+    python benchmarks/grpo_parts.py
+    python benchmarks/grpo_parts.py --policy 7b --models real --device cuda --clip-steps 50
+
+A random policy never stops and never writes the format: its replies have the full length, and the
+reward is shown a readable one in the place of each, so that every reply costs a clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "generators"))
+
+import bench_generators
+import bench_videophy2
+import owl_checkpoint
+import tiny_pipelines
+
+import phybench
+from phybench.cache import default_folder
+from phybench.records import read_jsonl, write_text
+from phybench.refiners.phyprompt import CheckpointCard, write_card
+from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.run import make_executor
+from phybench.training.callbacks import LOG
+from phybench.training.clip_scores import ClipScores
+from phybench.training.grpo import build_trainer, open_reward
+from phybench.training.recipe import Recipe, load_recipe
+from phybench.training.setup import claim
+
+POLICIES = {
+    # config.json of Qwen2.5-7B-Instruct and Qwen2.5-1.5B-Instruct.
+    "7b": {
+        "vocab_size": 152064,
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+    },
+    "1.5b": {
+        "vocab_size": 151936,
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    },
+    "tiny": {
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    },
+}
+PROMPTS = ("A ball rolls down a hill.", "A red cube falls on a table.", "Water pours into a glass.")
+PARTS = ("seconds/rollout", "seconds/reward", "step_time")
+
+
+def save_policy(folder: Path, size: str, device: str) -> None:
+    """A random policy that passes for stage 1's checkpoint."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = tiny_pipelines.qwen_tokenizer()
+    ends = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
+    config = Qwen2Config(**POLICIES[size], eos_token_id=ends, pad_token_id=ends)
+    with bench_generators.on(device, torch.bfloat16):
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    instructions = load_recipe("phyprompt-7b").instructions
+    card = CheckpointCard(
+        size=size, stage="sft", system_prompt=instructions, base_model="random weights"
+    )
+    write_card(folder, card)
+
+
+def save_generator(folder: Path, size: str, device: str) -> None:
+    """CogVideoX-2B's pipeline with random weights; of T5-XXL one layer, which runs once a clip."""
+    real = size == "real"
+    pipe = (
+        bench_generators.build_cogvideox("cogvideox", device)
+        if real
+        else tiny_pipelines.cogvideox()
+    )
+    pipe.save_pretrained(folder)
+
+
+def save_judge(folder: Path, size: str) -> None:
+    """VideoPhy2-AutoEval with random weights."""
+    config = bench_videophy2.SIZES["real" if size == "real" else "tiny"]
+    owl_checkpoint.write_checkpoint(folder, config, owl_checkpoint.random_state(config, seed=1))
+
+
+def make_recipe(folder: Path, options: argparse.Namespace) -> Recipe:
+    """``phyprompt-7b`` with the random models and without evaluations in between."""
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
+    where = f"device={options.device}"
+    generator = f"cogvideox:model={folder / 'generator'},steps={options.clip_steps},{where}"
+    video = "{frames: 9, width: 16, height: 16}" if options.models == "tiny" else "{}"
+    return load_recipe(
+        "phyprompt-7b",
+        [
+            where,
+            f"sft_checkpoint='{folder / 'policy'}'",
+            f"output='{folder / 'out'}'",
+            f"reward.generator={json.dumps(generator)}",
+            # A random judge answers nothing readable; its probabilities always give a score.
+            f"reward.judge='videophy2:model={folder / 'judge'},reading=expected,{where}'",
+            "reward.holdout=''",
+            f"reward.video={video}",
+            "reward.workers=1",
+            f"grpo.prompts='{folder / 'prompts.txt'}'",
+            f"grpo.eval_prompts='{folder / 'prompts.txt'}'",
+            "grpo.eval_limit=1",
+            f"grpo.steps={options.steps}",
+            f"grpo.prompts_per_step={options.prompts}",
+            f"grpo.max_new_tokens={options.tokens}",
+            "grpo.eval_every=1000000",
+            *options.set,
+        ],
+    )
+
+
+class Readable:
+    """The reward, shown a readable reply in the place of each.
+
+    Args:
+        reward: The trainer's own.
+        end: The token that ends a reply.
+    """
+
+    __name__ = "physics_reward"
+
+    def __init__(self, reward: Any, end: int) -> None:
+        self._reward, self._end, self._count = reward, end, 0
+
+    async def __call__(self, **arguments: Any) -> list[float | None]:
+        """Rewards of as many readable replies as there are replies."""
+        replies = [self._reply(caption) for caption in arguments["caption"]]
+        arguments["completions"] = [[{"role": "assistant", "content": one}] for one in replies]
+        arguments["completion_ids"] = [[self._end]] * len(replies)
+        rewards: list[float | None] = await self._reward(**arguments)
+        return rewards
+
+    def _reply(self, caption: str) -> str:
+        self._count += 1
+        text = f"{caption} It is take {self._count}."
+        return write(ChainOfThought("gravity", "it moves", "weight", "solid", "air", text))
+
+
+def train(recipe: Recipe) -> list[dict[str, Any]]:
+    """All steps; returns the log's rows of training."""
+    parts = open_reward(recipe, lambda text: print(text, file=sys.stderr))
+    work = claim(recipe.final, "grpo", recipe)
+    scores = ClipScores(
+        parts[0],
+        parts[1:],
+        default_folder(),
+        lambda clips: make_executor(recipe.reward.executor, clips, recipe.reward.workers),
+    )
+    try:
+        trainer = build_trainer(recipe, work, scores, parts, lambda text: None)
+        trainer.args.eval_on_start = False
+        end = trainer.processing_class.eos_token_id
+        trainer.reward_funcs[0] = Readable(trainer.reward_funcs[0], end)
+        trainer.train()
+    finally:
+        scores.close()
+    return [row for row in read_jsonl(work / LOG) if "step_time" in row]
+
+
+def table(rows: Sequence[dict[str, Any]], recipe: Recipe) -> str:
+    """One line per step, in seconds and GiB."""
+    lines = [
+        "| step | replies drawn, s | clips made and judged, s | gradients, s | "
+        "GPU, trainer's peak, GiB | GPU, all processes, GiB | main memory, trainer's peak, GiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        rollout, reward, step = (row[name] for name in PARTS)
+        gpu = [row.get(f"memory/{name}_gib") for name in ("peak_gpu", "gpu_used")]
+        lines.append(
+            f"| {row['step']} | {rollout:.2f} | {reward:.2f} | {step - rollout - reward:.2f} | "
+            f"{' | '.join('–' if one is None else f'{one:.1f}' for one in gpu)} | "
+            f"{row['memory/peak_host_gib']:.2f} |"
+        )
+    clips = recipe.grpo.prompts_per_step * recipe.grpo.group
+    middle = statistics.median(row["seconds/reward"] for row in rows) / clips
+    lines.append(f"\n{clips} clips a step, {middle:.2f} s each (median step).")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Build the models, train, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--policy", choices=list(POLICIES), default="tiny")
+    parser.add_argument("--models", choices=["tiny", "real"], default="tiny", help="clips, scores")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=2, help="per step; four replies to each")
+    parser.add_argument("--tokens", type=int, default=64, help="of a reply")
+    parser.add_argument("--clip-steps", type=int, default=2, help="denoising steps of a clip")
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the recipe")
+    parser.add_argument("--log", type=Path, help="also write the steps as JSON lines")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_policy(folder / "policy", options.policy, options.device)
+        save_generator(folder / "generator", options.models, options.device)
+        save_judge(folder / "judge", options.models)
+        recipe = make_recipe(folder, options)
+        rows = train(recipe)
+    if options.log:
+        write_text(options.log, "".join(json.dumps(row) + "\n" for row in rows))
+    card = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
+    print(table(rows, recipe))
+    print(f"\nphybench {phybench.__version__}, torch {torch.__version__}, {card}")
+
+
+if __name__ == "__main__":
+    main()
