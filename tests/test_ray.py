@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,17 +13,21 @@ from harness import (
     assert_only_the_deadly_prompt_failed,
     do_run,
     numbers,
+    rows,
     run_config,
     write_prompts,
 )
 
 ray = pytest.importorskip("ray")
 
+from phybench.cache import Cache
 from phybench.contracts import Clip, ClipRequest, Score
 from phybench.errors import ConfigError, StorageError
 from phybench.executors.ray_actors import PluginActor, RayExecutor
-from phybench.registry import open_plugin
-from phybench.run import make_executor
+from phybench.pipeline import StageCount
+from phybench.plan import build_plan
+from phybench.registry import Kind, open_plugin
+from phybench.run import execute, make_executor
 from phybench.spec import make_spec, parse_spec
 
 
@@ -83,12 +87,49 @@ def _rewards_come_from_actors(folder: Path) -> None:
     assert all(isinstance(one.scores[0], Score) for one in judged)
 
 
+@pytest.mark.extended
+def test_a_lost_node_costs_what_its_actors_had_in_hand(deadly_judge: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
+    other = nodes.add_node(num_cpus=1, num_gpus=1)
+    paths = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
+    ray.init(nodes.address, logging_level="ERROR", log_to_driver=False, runtime_env=paths)
+    prompts = write_prompts(deadly_judge, 40)
+    arms = {"refiners": ("identity",), "judges": ("brightness",)}
+    config = run_config(prompts, **arms, generators=("bar:gpus=1,workers=2",))
+    lost = []
+
+    def lose(counts: Mapping[Kind, StageCount]) -> None:
+        if counts["judge"].done >= 8 and not lost:
+            lost.append(other)
+            nodes.remove_node(other, allow_graceful=False)
+
+    try:
+        with Cache(Path("cache")) as units:
+            executor = make_executor("ray", units.folder / "clips", 2)
+            plan = build_plan(config)
+            execute(plan, Path("out"), cache=units, executor=executor, progress=lose, plots=False)
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+    items = rows(Path("out/items.jsonl"))
+    failed = [item for item in items if item["status"] == "failed"]
+    assert lost
+    assert len(items) == 80
+    assert len(failed) < 40
+    assert {item["error"]["kind"] for item in failed} <= {"worker-died"}
+    again = do_run(run_config(prompts, **arms, generators=("bar",)), Path("again"), Path("cache"))
+    assert again.cells[0].counts["scored"] == 80
+
+
 def test_an_actor_that_does_not_see_the_clips_says_so_before_any_work(tmp_path: Path) -> None:
     actor = PluginActor("refiner", parse_spec("identity"), tmp_path, "marker")
-    answer = actor.perform([("key", "a ball falls", 0)])
+    answer = actor.prepare()
     assert isinstance(answer, ConfigError)
     assert str(tmp_path) in str(answer)
     (tmp_path / "marker").touch()
+    assert actor.prepare() is None
     results, seconds = actor.perform([("key", "a ball falls", 0)])
     assert (results[0].text, seconds >= 0) == ("a ball falls", True)
 
@@ -96,13 +137,14 @@ def test_an_actor_that_does_not_see_the_clips_says_so_before_any_work(tmp_path: 
 def test_errors_that_end_a_run_come_back_as_values(examples: Path) -> None:
     (examples / "marker").touch()
     unknown = PluginActor("judge", parse_spec("kinematik"), examples, "marker")
-    answer = unknown.perform([("key", "a ball falls", 0)])
+    answer = unknown.prepare()
     assert isinstance(answer, ConfigError)
     assert "Did you mean `kinematic`" in str(answer)
     clips = examples / "clips"
     clips.mkdir()
     (clips / "marker").touch()
     actor = PluginActor("generator", parse_spec("tabletop"), clips, "marker")
+    assert actor.prepare() is None
     assert isinstance(actor.perform([("key1", ClipRequest("a ball falls", 0), 0)]), tuple)
     shutil.rmtree(clips)
     clips.touch()

@@ -11,6 +11,7 @@ import math
 import os
 import socket
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +28,12 @@ from phybench.work import Request, timed
 
 _CONNECT_S = 5.0
 """Longest wait for the head of a cluster to accept a connection."""
+_STARTS = 3
+"""Actors in a row that die before they can work until the work itself is given up."""
 
 
 class PluginActor:
-    """What runs in an actor: one plugin, made when its first batch comes.
+    """What runs in an actor: one plugin.
 
     Args:
         kind: The plugin's kind.
@@ -43,15 +46,21 @@ class PluginActor:
         self._kind, self._spec, self._clips, self._marker = kind, spec, clips, marker
         self._plugin: Any = None
 
-    def perform(self, requests: Sequence[Request]) -> tuple[list[Value], float] | PhybenchError:
-        """Do a batch; an error that ends the run comes back as a value."""
+    def prepare(self) -> PhybenchError | None:
+        """Make the plugin; an error that ends the run comes back as a value."""
         try:
-            if self._plugin is None:
-                self._plugin = self._made()
-            return timed(self._kind, self._plugin, requests, self._clips)
-        except (ConfigError, StorageError) as error:
+            self._plugin = self._made()
+        except ConfigError as error:
             # Not the error itself: some have constructors that unpickling cannot call.
-            return (StorageError if isinstance(error, StorageError) else ConfigError)(str(error))
+            return ConfigError(str(error))
+        return None
+
+    def perform(self, requests: Sequence[Request]) -> tuple[list[Value], float] | PhybenchError:
+        """Do a batch, after :meth:`prepare`; otherwise as there."""
+        try:
+            return timed(self._kind, self._plugin, requests, self._clips)
+        except StorageError as error:
+            return StorageError(str(error))
 
     def _made(self) -> Any:
         if not (self._clips / self._marker).is_file():
@@ -64,19 +73,38 @@ class PluginActor:
 
 @dataclass(slots=True)
 class _Lane:
+    """A plugin's actors and work.
+
+    Args:
+        number: Its index.
+        opened: The plugin.
+        workers: Most actors.
+        gpus: What each takes of a GPU.
+        actors: How many are starting, idle or at work.
+        stillborn: How many in a row died before they could work.
+        idle: Those that have nothing to do.
+        backlog: Batches that wait for one.
+        taken: Batches that were submitted and are not done.
+    """
+
     number: int
     opened: Opened
     workers: int
     gpus: float
-    started: int = 0
+    actors: int = 0
+    stillborn: int = 0
     idle: list[Any] = field(default_factory=list)
+    backlog: deque[Sequence[Request]] = field(default_factory=deque)
+    taken: int = 0
 
 
 @dataclass(slots=True)
-class _Batch:
+class _Call:
+    """What an actor is doing; ``requests`` is ``None`` while it starts."""
+
     lane: _Lane
     actor: Any
-    requests: Sequence[Request]
+    requests: Sequence[Request] | None
 
 
 class RayExecutor:
@@ -84,7 +112,9 @@ class RayExecutor:
 
     An actor of a plugin that needs a GPU takes the share that the SPEC's ``gpus`` names, else a
     whole one. Ray admits actors by these shares; that a share's memory suffices is the user's
-    promise. Actors of other plugins are spread over the nodes.
+    promise. Actors of other plugins are spread over the nodes. A batch goes to an actor only when
+    its plugin is ready there, so that a lost node costs what its actors had in hand and no more:
+    the others go on, and where all are lost the work waits for a node with room.
 
     Args:
         clips: The cache's clip folder.
@@ -110,7 +140,7 @@ class RayExecutor:
         self._lanes: list[_Lane] = []
         self._inline = InlineCalls(self._clips)
         self._actors: list[Any] = []
-        self._flight: dict[Any, _Batch] = {}
+        self._calls: dict[Any, _Call] = {}
         self._marker = f".ray-{uuid.uuid4().hex}"
 
     def open(self, opened: Opened) -> int:
@@ -129,19 +159,19 @@ class RayExecutor:
         return len(self._lanes) - 1
 
     def free(self, lane: int) -> int:
-        """Actors of the lane that have nothing to do."""
+        """How many more batches the lane's actors, started or not, could have in hand."""
         this = self._lanes[lane]
-        return len(this.idle) + this.workers - this.started if this.workers else 1
+        return this.workers - this.taken if this.workers else 1
 
     def submit(self, lane: int, requests: Sequence[Request]) -> None:
-        """Hand the batch to an idle actor, or start one."""
+        """Hand the batch to an idle actor, or to the next that is."""
         this = self._lanes[lane]
         if not this.workers:
             self._inline.perform(lane, this.opened, requests)
             return
-        actor = this.idle.pop() if this.idle else self._started(this)
-        batch = _Batch(this, actor, requests)
-        self._flight[actor.perform.remote(list(requests))] = batch
+        this.taken += 1
+        this.backlog.append(requests)
+        self._feed(this)
 
     def wait(self) -> Sequence[Done]:
         """Wait for the next results of any actor.
@@ -150,12 +180,16 @@ class RayExecutor:
             ConfigError: If a plugin cannot be made where its actor runs.
             StorageError: If an actor could not store a clip.
         """
-        if done := self._inline.take():
-            return done
-        references = list(self._flight)
-        self._ray.wait(references, num_returns=1)
-        ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
-        return [self._finish(reference) for reference in ready]
+        done: list[Done] = self._inline.take()
+        while not done:
+            references = list(self._calls)
+            self._ray.wait(references, num_returns=1)
+            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+            for reference in ready:
+                call = self._calls.pop(reference)
+                done += self._finish(call, reference)
+                self._feed(call.lane)
+        return done
 
     def close(self) -> None:
         """End all actors, and the cluster if it was started for this."""
@@ -168,7 +202,24 @@ class RayExecutor:
         if self._own:
             self._ray.shutdown()
 
-    def _started(self, lane: _Lane) -> Any:
+    def _feed(self, lane: _Lane) -> None:
+        """Give waiting batches to idle actors, and start actors for the rest."""
+        while lane.backlog and lane.idle:
+            actor, requests = lane.idle.pop(), lane.backlog.popleft()
+            self._calls[actor.perform.remote(list(requests))] = _Call(lane, actor, requests)
+        starting = sum(one.lane is lane and one.requests is None for one in self._calls.values())
+        for _ in range(len(lane.backlog) - starting):
+            if lane.actors >= lane.workers or not self._has_room(lane):
+                return
+            self._start(lane)
+
+    def _has_room(self, lane: _Lane) -> bool:
+        """Whether an actor more would be placed; the first waits for its place."""
+        if not lane.actors or not lane.gpus:
+            return True
+        return bool(self._ray.available_resources().get("GPU", 0.0) >= lane.gpus)
+
+    def _start(self, lane: _Lane) -> None:
         remote = self._ray.remote(PluginActor)
         # No CPU is taken, so that idle actors of one plugin never keep out those of another.
         options = {"num_cpus": 0, "num_gpus": lane.gpus, "scheduling_strategy": "SPREAD"}
@@ -177,24 +228,48 @@ class RayExecutor:
             opened.kind, opened.spec, self._clips, self._marker
         )
         self._actors.append(actor)
-        lane.started += 1
-        return actor
+        lane.actors += 1
+        self._calls[actor.prepare.remote()] = _Call(lane, actor, None)
 
-    def _finish(self, reference: Any) -> Done:
+    def _finish(self, call: _Call, reference: Any) -> list[Done]:
+        """What a call that has ended brings."""
         from ray.exceptions import RayActorError
 
-        batch = self._flight.pop(reference)
-        lane = batch.lane
+        lane = call.lane
         try:
             answer = self._ray.get(reference)
         except RayActorError:
-            lane.started -= 1
-            return Done(lane.number, batch.requests, None)
+            self._ray.kill(call.actor)  # it may only be out of reach, with its share of a GPU
+            lane.actors -= 1
+            if call.requests is not None:
+                return [self._done(call.lane, call.requests, None)]
+            lane.stillborn += 1
+            return self._given_up(lane)
         if isinstance(answer, PhybenchError):
             raise answer
-        lane.idle.append(batch.actor)
-        results, seconds = answer
-        return Done(lane.number, batch.requests, results, seconds)
+        lane.idle.append(call.actor)
+        lane.stillborn = 0
+        if call.requests is None:
+            return []
+        return [self._done(lane, call.requests, *answer)]
+
+    def _given_up(self, lane: _Lane) -> list[Done]:
+        """All that waits, if the plugin's actors keep dying before they can work."""
+        if lane.stillborn < _STARTS or lane.actors:
+            return []
+        waiting = list(lane.backlog)
+        lane.backlog.clear()
+        return [self._done(lane, requests, None) for requests in waiting]
+
+    def _done(
+        self,
+        lane: _Lane,
+        requests: Sequence[Request],
+        results: Sequence[Value] | None,
+        seconds: float = 0.0,
+    ) -> Done:
+        lane.taken -= 1
+        return Done(lane.number, requests, results, seconds)
 
     def _check_gpus(self) -> None:
         there = self._ray.cluster_resources().get("GPU", 0.0)
