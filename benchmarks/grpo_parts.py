@@ -3,8 +3,9 @@
 Weights are random, so times and memory are true and rewards mean nothing; all three models run by
 the recipe's own path: the policy in the trainer, generator and judge in worker processes.
 
-    python benchmarks/grpo_parts.py
-    python benchmarks/grpo_parts.py --policy 7b --models real --device cuda --clip-steps 50
+    python benchmarks/grpo_parts.py --clip 9 16 16
+    python benchmarks/grpo_parts.py --policy 7b --generator 2b --judge 7b --device cuda \
+        --tokens 512 --clip-steps 50
 
 A random policy never stops and never writes the format: its replies have the full length, and the
 reward is shown a readable one in the place of each, so that every reply costs a clip.
@@ -76,8 +77,8 @@ PROMPTS = ("A ball rolls down a hill.", "A red cube falls on a table.", "Water p
 PARTS = ("seconds/rollout", "seconds/reward", "step_time")
 
 
-def save_policy(folder: Path, size: str, device: str) -> None:
-    """A random policy that passes for stage 1's checkpoint."""
+def save_policy(folder: Path, size: str, device: str, instructions: str) -> None:
+    """A random policy that passes for stage 1's checkpoint of these instructions."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     tokenizer = tiny_pipelines.qwen_tokenizer()
@@ -88,7 +89,6 @@ def save_policy(folder: Path, size: str, device: str) -> None:
         model = Qwen2ForCausalLM(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    instructions = load_recipe("phyprompt-7b").instructions
     card = CheckpointCard(
         size=size, stage="sft", system_prompt=instructions, base_model="random weights"
     )
@@ -97,18 +97,16 @@ def save_policy(folder: Path, size: str, device: str) -> None:
 
 def save_generator(folder: Path, size: str, device: str) -> None:
     """CogVideoX-2B's pipeline with random weights; of T5-XXL one layer, which runs once a clip."""
-    real = size == "real"
-    pipe = (
-        bench_generators.build_cogvideox("cogvideox", device)
-        if real
-        else tiny_pipelines.cogvideox()
-    )
+    if size == "2b":
+        pipe = bench_generators.build_cogvideox("cogvideox", device)
+    else:
+        pipe = tiny_pipelines.cogvideox()
     pipe.save_pretrained(folder)
 
 
 def save_judge(folder: Path, size: str) -> None:
     """VideoPhy2-AutoEval with random weights."""
-    config = bench_videophy2.SIZES["real" if size == "real" else "tiny"]
+    config = bench_videophy2.SIZES["real" if size == "7b" else size]
     owl_checkpoint.write_checkpoint(folder, config, owl_checkpoint.random_state(config, seed=1))
 
 
@@ -117,7 +115,8 @@ def make_recipe(folder: Path, options: argparse.Namespace) -> Recipe:
     (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
     where = f"device={options.device}"
     generator = f"cogvideox:model={folder / 'generator'},steps={options.clip_steps},{where}"
-    video = "{frames: 9, width: 16, height: 16}" if options.models == "tiny" else "{}"
+    names = ("frames", "height", "width")
+    video = dict(zip(names, options.clip, strict=True)) if options.clip else {}
     return load_recipe(
         "phyprompt-7b",
         [
@@ -128,7 +127,7 @@ def make_recipe(folder: Path, options: argparse.Namespace) -> Recipe:
             # A random judge answers nothing readable; its probabilities always give a score.
             f"reward.judge='videophy2:model={folder / 'judge'},reading=expected,{where}'",
             "reward.holdout=''",
-            f"reward.video={video}",
+            f"reward.video={json.dumps(video)}",
             "reward.workers=1",
             f"grpo.prompts='{folder / 'prompts.txt'}'",
             f"grpo.eval_prompts='{folder / 'prompts.txt'}'",
@@ -217,20 +216,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--policy", choices=list(POLICIES), default="tiny")
-    parser.add_argument("--models", choices=["tiny", "real"], default="tiny", help="clips, scores")
+    parser.add_argument("--generator", choices=["tiny", "2b"], default="tiny")
+    parser.add_argument("--judge", choices=["tiny", "100m", "7b"], default="tiny")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=2, help="per step; four replies to each")
     parser.add_argument("--tokens", type=int, default=64, help="of a reply")
     parser.add_argument("--clip-steps", type=int, default=2, help="denoising steps of a clip")
+    parser.add_argument(
+        "--clip", type=int, nargs=3, help="frames, height, width (default: the generator's own)"
+    )
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the recipe")
     parser.add_argument("--log", type=Path, help="also write the steps as JSON lines")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_policy(folder / "policy", options.policy, options.device)
-        save_generator(folder / "generator", options.models, options.device)
-        save_judge(folder / "judge", options.models)
+        instructions = load_recipe("phyprompt-7b", options.set).instructions
+        save_policy(folder / "policy", options.policy, options.device, instructions)
+        save_generator(folder / "generator", options.generator, options.device)
+        save_judge(folder / "judge", options.judge)
         recipe = make_recipe(folder, options)
         rows = train(recipe)
     if options.log:

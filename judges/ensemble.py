@@ -43,12 +43,12 @@ class Ensemble:
     def __init__(
         self, *, members: list[str], combine: Combine = "mean", quorum: int | None = None
     ) -> None:
-        from phybench.registry import open_plugin
+        from phybench.alone import open_alone
         from phybench.spec import parse_spec
 
         if len(members) < 2:
             raise ConfigError(f"Expected `members` to be at least 2, but got {len(members)}.")
-        opened = [open_plugin("judge", parse_spec(member)) for member in members]
+        opened = [open_alone("judge", parse_spec(member)) for member in members]
         self._members: list[Judge] = [member.plugin for member in opened]
         self._names = _unique([member.info.name for member in opened])
         self._combination = _combination(members, combine, quorum)

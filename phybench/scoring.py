@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.errors import ConfigError
-from phybench.executors.base import refuse_gpu_shares
 from phybench.leaderboard import csv_text
 from phybench.plan import fingerprint, instrument, score_key
-from phybench.registry import Opened, open_plugin
+from phybench.registry import Opened
 from phybench.spec import parse_spec
 from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
 from phybench.view import View
@@ -150,9 +150,7 @@ def score_clips(
     Raises:
         ConfigError: If a judge cannot be constructed.
     """
-    opened = [open_plugin("judge", parse_spec(judge)) for judge in judges]
-    for each in opened:
-        refuse_gpu_shares(each)
+    opened = [open_alone("judge", parse_spec(judge)) for judge in judges]
     with_rule = "rule" in table.columns
     seen = table if view is None else _viewed(table, view, cache, progress)
     shown = {} if view is None else {"view": str(view)}

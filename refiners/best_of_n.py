@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from phybench.alone import open_alone
 from phybench.contracts import Failure, PluginInfo, Refinement, Score
 from phybench.digest import text_digest
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint
 from phybench.refiners.trials import Laboratory, Outcome, Trial
-from phybench.registry import open_plugin
 from phybench.seeds import SEED_LIMIT
 from phybench.spec import parse_spec
 
@@ -49,7 +49,7 @@ class BestOfN:
         by: str,
         n: Annotated[int, Field(ge=2, le=64)] = 4,
     ) -> None:
-        self._inner = open_plugin("refiner", parse_spec(refiner))
+        self._inner = open_alone("refiner", parse_spec(refiner))
         inner = self._inner.info
         if not inner.seeded:
             raise ConfigError(

@@ -79,6 +79,7 @@ def load_rewriter(spec: str) -> Rewriter:
     Raises:
         ConfigError: If the refiner cannot be constructed.
     """
-    from phybench.registry import create
+    from phybench.alone import open_alone
+    from phybench.spec import parse_spec
 
-    return Rewriter(create("refiner", spec))
+    return Rewriter(open_alone("refiner", parse_spec(spec)).plugin)

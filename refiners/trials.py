@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phybench.alone import open_alone
 from phybench.cache import Cache, default_folder
 from phybench.codec import Value
 from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.plan import clip_key, fingerprint, score_key
-from phybench.registry import Opened, open_plugin
+from phybench.registry import Opened
 from phybench.spec import parse_spec
 from phybench.work import Request, perform
 
@@ -59,8 +60,8 @@ class Laboratory:
     """
 
     def __init__(self, generator: str, judge: str) -> None:
-        self.generator = open_plugin("generator", parse_spec(generator))
-        self.judge = open_plugin("judge", parse_spec(judge))
+        self.generator = open_alone("generator", parse_spec(generator))
+        self.judge = open_alone("judge", parse_spec(judge))
 
     @property
     def fingerprint(self) -> dict[str, str]:

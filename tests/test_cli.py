@@ -284,18 +284,29 @@ def test_refine_refuses_what_it_cannot_do(
     assert words in done.stderr
 
 
-def test_gpu_shares_are_refused_where_no_executor_hands_them_out(examples: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("gpus=0.5", "only with the executor `ray`"),
+        ("workers=2", "only with the executors `local` and `ray`"),
+    ],
+)
+def test_a_pools_options_are_refused_where_there_is_none(
+    examples: Path, option: str, words: str
+) -> None:
     Path("clips").mkdir()
     write_clip(Path("clips/a.mp4"))
     Path("clips.csv").write_text("videopath,caption\nclips/a.mp4,a ball\n")
     for arguments in (
-        ("refine", "-r", "shout:gpus=0.5", "a ball"),
-        ("score", "-j", "brightness:gpus=0.5", "--clips", "clips.csv"),
-        ("audit", "-j", "kinematic:gpus=0.5", "--limit", "2"),
+        ("refine", "-r", f"shout:{option}", "a ball"),
+        ("score", "-j", f"brightness:{option}", "--clips", "clips.csv"),
+        ("audit", "-j", f"kinematic:{option}", "--limit", "2"),
+        ("serve-refiner", "-r", f"shout:{option}", "--port", "0"),
+        ("run", "-r", f"shout:{option}", "--executor", "serial", "--limit", "2"),
     ):
         done = phybench(*arguments)
         assert done.returncode == 2, done.stdout
-        assert "only with the executor `ray`" in done.stderr
+        assert words in done.stderr
 
 
 def test_a_served_refiner_answers_chat_requests(examples: Path) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.contracts import Closing, Prompt, Refinement
 from phybench.errors import ConfigError
-from phybench.executors.base import refuse_gpu_shares
 from phybench.plan import fingerprint, refinement_key
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
-from phybench.registry import Opened, open_plugin
+from phybench.registry import Opened
 from phybench.seeds import item_seed
 from phybench.spec import parse_spec
 from phybench.training.cot import Triple, triple
@@ -102,8 +102,7 @@ def _question(row: Mapping[str, str]) -> str:
 def _answers(
     spec: str, questions: Sequence[tuple[str, str]], cache: Cache, seed: int
 ) -> dict[str, object]:
-    teacher = open_plugin("refiner", parse_spec(spec))
-    refuse_gpu_shares(teacher)
+    teacher = open_alone("refiner", parse_spec(spec))
     mark = fingerprint(teacher)
     answers: dict[str, object] = {}
     open_requests: list[tuple[str, Request]] = []

@@ -37,18 +37,16 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Show a judge intact and broken clips, and changes that should not matter."""
+    from phybench.alone import open_alone
     from phybench.audit.clips import from_table, from_tabletop, tabletop_violations
     from phybench.audit.run import audit as run_audit
     from phybench.audit.run import shortfalls, to_json
     from phybench.errors import ConfigError
-    from phybench.executors.base import refuse_gpu_shares
-    from phybench.registry import open_plugin
     from phybench.spec import parse_spec
 
     if limit < 2 or violations < 0:
         raise ConfigError(f"Expected --limit ≥ 2 and --violations ≥ 0, not {limit}, {violations}.")
-    opened = open_plugin("judge", parse_spec(judge))
-    refuse_gpu_shares(opened)
+    opened = open_alone("judge", parse_spec(judge))
     intact = from_table(clips, root, limit) if clips else from_tabletop(limit, seed)
     pairs = () if clips else tabletop_violations(violations, seed)
     found = run_audit(opened, intact, pairs, seed=seed, progress=note)

@@ -42,10 +42,9 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Rewrite prompts; one refined prompt per line on stdout."""
+    from phybench.alone import open_alone
     from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
-    from phybench.executors.base import refuse_gpu_shares
-    from phybench.registry import open_plugin
     from phybench.seeds import item_seed
     from phybench.spec import parse_spec
 
@@ -56,8 +55,7 @@ def refine(
     if show_prompt:
         typer.echo(_system_prompt(spec))
         return
-    opened = open_plugin("refiner", spec)
-    refuse_gpu_shares(opened)
+    opened = open_alone("refiner", spec)
     prompts = _prompts(text, file)
     texts = [prompt for prompt in prompts for _ in range(n)]
     seeds = [item_seed(seed, prompt, k) for prompt in prompts for k in range(n)]

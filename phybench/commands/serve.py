@@ -19,14 +19,15 @@ def serve_refiner(
     ] = "",
 ) -> None:
     """Serve a refiner to tools that speak the OpenAI chat protocol, until Ctrl-C."""
+    from phybench.alone import open_alone
     from phybench.errors import ConfigError
     from phybench.refiners.serve import RefinerServer
-    from phybench.registry import create
+    from phybench.spec import parse_spec
 
     key = os.environ.get(key_env, "") if key_env else ""
     if key_env and not key:
         raise ConfigError(f"Expected the environment variable `{key_env}` to hold a key.")
-    plugin = create("refiner", refiner)
+    plugin = open_alone("refiner", parse_spec(refiner)).plugin
     try:
         server = RefinerServer(plugin, host=host, port=port, key=key)
     except OSError as error:

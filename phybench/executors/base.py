@@ -73,3 +73,17 @@ def refuse_gpu_shares(opened: Opened) -> None:
             f"Expected `gpus` of `{opened.spec.name}` only with the executor `ray`, which hands "
             "out GPUs. Without it set CUDA_VISIBLE_DEVICES."
         )
+
+
+def refuse_pool(opened: Opened) -> None:
+    """Refuse the SPEC options ``workers`` and ``gpus`` where one process does everything.
+
+    Raises:
+        ConfigError: If one is given.
+    """
+    refuse_gpu_shares(opened)
+    if opened.spec.workers is not None:
+        raise ConfigError(
+            f"Expected `workers` of `{opened.spec.name}` only with the executors `local` and "
+            "`ray`; here one process does everything."
+        )

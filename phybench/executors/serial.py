@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phybench.contracts import Closing
-from phybench.executors.base import Done, refuse_gpu_shares
+from phybench.executors.base import Done, refuse_pool
 from phybench.registry import Opened
 from phybench.work import Request, timed
 
@@ -25,7 +25,7 @@ class SerialExecutor:
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin and return its number."""
-        refuse_gpu_shares(opened)
+        refuse_pool(opened)
         self._lanes.append(opened)
         return len(self._lanes) - 1
 
