@@ -13,6 +13,7 @@ from harness import (
     assert_only_the_deadly_prompt_failed,
     do_run,
     numbers,
+    register,
     rows,
     run_config,
     write_prompts,
@@ -32,8 +33,23 @@ from phybench.spec import make_spec, parse_spec
 
 
 @pytest.fixture
-def cluster(deadly_judge: Path) -> Iterator[Path]:
-    """A cluster of two cores whose workers find the example plugins."""
+def cluster(deadly_judge: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cluster of two cores whose workers find the example plugins.
+
+    ``stillborn`` is a judge that kills every process but this one when it is made, as a model that
+    does not fit into memory would.
+    """
+    source = (
+        "import os, signal\n"
+        "from phybench_example import Brightness\n"
+        "class Stillborn(Brightness):\n"
+        "    def __init__(self) -> None:\n"
+        f"        if os.getpid() != {os.getpid()}:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        super().__init__()\n"
+    )
+    entry_point = "[phybench.judges]\nstillborn = stillborn:Stillborn\n"
+    register(deadly_judge, monkeypatch, "stillborn", source, entry_point)
     paths = {"PYTHONPATH": os.environ["PYTHONPATH"]}
     options = {"num_cpus": 2, "num_gpus": 1, "runtime_env": {"env_vars": paths}}
     ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, **options)
@@ -55,6 +71,7 @@ def test_actors_give_the_numbers_of_one_process_and_a_dying_one_costs_its_unit(
     assert ray.is_initialized()  # a cluster that was there before stays
     _shares_of_gpus_must_fit(prompts)
     _rewards_come_from_actors(cluster)
+    _actors_that_die_at_their_start_fail_the_work(prompts)
 
 
 def _shares_of_gpus_must_fit(prompts: Path) -> None:
@@ -65,6 +82,15 @@ def _shares_of_gpus_must_fit(prompts: Path) -> None:
     with pytest.raises(ConfigError, match=r"has 1, but they take 1.5 .*`brightness` 2 × 0.5"):
         do_run(run_config(prompts, **too_many), Path("more"), Path("cache3"), "ray")
     assert Path("more/items.jsonl").read_bytes() == b""
+
+
+def _actors_that_die_at_their_start_fail_the_work(prompts: Path) -> None:
+    outcome = do_run(
+        run_config(prompts, judges=("stillborn",)), Path("born"), Path("cache4"), "ray", 1
+    )
+    assert {cell.counts["failed"] for cell in outcome.cells} == {24}
+    found = [*rows(Path("born/items.jsonl")), *rows(Path("born/scores.jsonl"))]
+    assert {row["error"]["kind"] for row in found if "error" in row} == {"worker-died"}
 
 
 def _rewards_come_from_actors(folder: Path) -> None:

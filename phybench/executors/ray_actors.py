@@ -181,7 +181,7 @@ class RayExecutor:
             StorageError: If an actor could not store a clip.
         """
         done: list[Done] = self._inline.take()
-        while not done:
+        while not done and not (done := self._given_up()):
             references = list(self._calls)
             self._ray.wait(references, num_returns=1)
             ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
@@ -214,7 +214,9 @@ class RayExecutor:
             self._start(lane)
 
     def _has_room(self, lane: _Lane) -> bool:
-        """Whether an actor more would be placed; the first waits for its place."""
+        """Whether an actor more would be placed and live; the first waits for its place."""
+        if lane.stillborn >= _STARTS:
+            return False
         if not lane.actors or not lane.gpus:
             return True
         return bool(self._ray.available_resources().get("GPU", 0.0) >= lane.gpus)
@@ -242,24 +244,24 @@ class RayExecutor:
             self._ray.kill(call.actor)  # it may only be out of reach, with its share of a GPU
             lane.actors -= 1
             if call.requests is not None:
-                return [self._done(call.lane, call.requests, None)]
+                return [self._done(lane, call.requests, None)]
             lane.stillborn += 1
-            return self._given_up(lane)
+            return []
         if isinstance(answer, PhybenchError):
             raise answer
         lane.idle.append(call.actor)
-        lane.stillborn = 0
         if call.requests is None:
+            lane.stillborn = 0
             return []
         return [self._done(lane, call.requests, *answer)]
 
-    def _given_up(self, lane: _Lane) -> list[Done]:
-        """All that waits, if the plugin's actors keep dying before they can work."""
-        if lane.stillborn < _STARTS or lane.actors:
-            return []
-        waiting = list(lane.backlog)
-        lane.backlog.clear()
-        return [self._done(lane, requests, None) for requests in waiting]
+    def _given_up(self) -> list[Done]:
+        """What waits for actors that keep dying before they can work."""
+        given_up = []
+        for lane in self._lanes:
+            while lane.backlog and lane.stillborn >= _STARTS and not lane.actors:
+                given_up.append(self._done(lane, lane.backlog.popleft(), None))
+        return given_up
 
     def _done(
         self,
