@@ -12,7 +12,8 @@ from phybench.errors import ConfigError
 from phybench.prompts import load_prompts
 from phybench.training.cot import Triple, kept, read_triples
 from phybench.training.decontamination import Closeness, clean
-from phybench.training.recipe import Data, Recipe
+from phybench.training.recipe import Recipe
+from phybench.training.recipe_parts import Data
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from phybench.run import make_executor
 from phybench.spec import parse_spec
 from phybench.training.clip_scores import ClipScores
 from phybench.training.licences import check_licences
-from phybench.training.recipe import Grpo, Recipe
+from phybench.training.recipe import Recipe
+from phybench.training.recipe_parts import Grpo
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
 from phybench.training.rollouts import check_vllm, seed_rollouts, vllm_options

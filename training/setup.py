@@ -14,7 +14,8 @@ from phybench.checkpoints import find_model
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.records import read_json, write_text
 from phybench.refiners.phyprompt import CARD_FILE, CheckpointCard, read_card, write_card
-from phybench.training.recipe import Lora, Recipe
+from phybench.training.recipe import Recipe
+from phybench.training.recipe_parts import Lora
 
 WORK = "training"
 """Sub-folder of a checkpoint with the trainer's own states and logs."""

@@ -16,7 +16,8 @@ from phybench.errors import ConfigError
 from phybench.prompts import load_prompts
 from phybench.training.cot import Triple
 from phybench.training.dataset import prepare
-from phybench.training.recipe import Recipe, Scratch
+from phybench.training.recipe import Recipe
+from phybench.training.recipe_parts import Scratch
 from phybench.training.setup import WORK, finished
 from phybench.training.timing import timing_key
 

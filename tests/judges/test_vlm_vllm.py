@@ -7,20 +7,13 @@ LLaVA and Qwen-VL import torchvision, which has no build for torch's CPU release
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-
 import numpy as np
 import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 
 from tiny_vision_models import ANSWERS, GO, make_tokenizer, write_table
+from vllm_server import served
 
 from phybench import Clip, Failure, JudgeRequest, Score
 from phybench.judges.vlm import Vlm
@@ -87,46 +80,13 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint):
-    """`vllm serve` on the loopback; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(checkpoint), "--served-model-name", "tiny"),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"),
-        *("--max-model-len", "4096", "--limit-mm-per-prompt", '{"image": 16}'),
-    ]
-    environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**environment, **os.environ},
-    )
-    try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_healthy(url, process):
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "vLLM's server ended before it was ready"
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-        else:
-            return
-    pytest.fail("vLLM's server was not ready within 600 s")
+def server(checkpoint, tmp_path_factory):
+    """The address of a vLLM server."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    named = ("--served-model-name", "tiny", "--dtype", "float32")
+    limits = ("--max-model-len", "4096", "--limit-mm-per-prompt", '{"image": 16}')
+    with served(checkpoint, log, *named, *limits) as address:
+        yield f"{address}/v1"
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 
 from tiny_language_models import build_model, build_tokenizer, save, teach
+from vllm_server import served
 
 from phybench.contracts import Refinement
 from phybench.refiners.local import Local
@@ -131,34 +127,12 @@ def test_sampling_repeats_with_the_seed(checkpoint, instructions):
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint):
-    """`vllm serve` on the loopback; yields its address."""
-    port = 18431
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(checkpoint), "--served-model-name", "tiny"),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_healthy(url, process):
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "vLLM's server ended before it was ready"
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-        else:
-            return
-    pytest.fail("vLLM's server was not ready within 180 s")
+def server(checkpoint, tmp_path_factory):
+    """The address of a vLLM server."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    named = ("--served-model-name", "tiny", "--dtype", "float32")
+    with served(checkpoint, log, *named) as address:
+        yield f"{address}/v1"
 
 
 def test_the_preset_speaks_to_a_real_server(server, instructions):

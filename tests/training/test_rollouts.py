@@ -108,6 +108,11 @@ def test_a_server_that_is_not_there_is_named(tiny, tmp_path, served, installed):
         train_grpo(recipe, tiny.notes.append)
 
 
+def test_a_servers_memory_is_its_own(tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"`memory` only with `mode: colocate`, but got 0\.5"):
+        tiny(tmp_path, "grpo.vllm={mode: server, base_url: 'http://a', memory: 0.5}")
+
+
 @pytest.mark.parametrize(
     "options",
     ["mode: server", "mode: colocate, base_url: 'http://a'", "mode: server, base_url: 'a:8000'"],

@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm-train`")
 pytest.importorskip("trl", reason="TRL is not installed; run `tox -e vllm-train`")
+
+from vllm_server import served
 
 from phybench.records import read_jsonl
 
@@ -158,47 +156,16 @@ def test_two_ranks_with_a_vllm_each_share_the_groups(wide, tmp_path):
 
 @pytest.fixture(scope="module")
 def server(wide, tmp_path_factory):
-    """vLLM's own server, started as the manual says; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """The address of a vLLM server that was started as the manual says."""
     folder = tmp_path_factory.mktemp("server")
-    log = folder / "log.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-                *("--model", str(wide.folder / "phyprompt-mini-sft"), "--enforce-eager"),
-                *("--host", "127.0.0.1", "--port", str(port)),
-                *("--weight-transfer-config", '{"backend": "nccl"}'),
-                *("--logprobs-mode", "processed_logprobs"),
-            ],
-            stdout=output,
-            stderr=output,
-            env={**environment(folder), "VLLM_SERVER_DEV_MODE": "1"},
-        )
-    try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_healthy(url, process, log):
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()[-3000:]
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-        else:
-            return
-    pytest.fail("vLLM's server was not ready within 300 s")
+    with served(
+        wide.folder / "phyprompt-mini-sft",
+        folder / "log.txt",
+        *("--weight-transfer-config", '{"backend": "nccl"}'),
+        *("--logprobs-mode", "processed_logprobs"),
+        environment={**environment(folder), "VLLM_SERVER_DEV_MODE": "1"},
+    ) as address:
+        yield address
 
 
 def test_a_server_draws_from_the_weights_that_are_trained(wide, server, tmp_path):
