@@ -303,6 +303,7 @@ def test_a_pools_options_are_refused_where_there_is_none(
         ("audit", "-j", f"kinematic:{option}", "--limit", "2"),
         ("serve-refiner", "-r", f"shout:{option}", "--port", "0"),
         ("run", "-r", f"shout:{option}", "--executor", "serial", "--limit", "2"),
+        ("run", "-r", f"identity:{option}", "--limit", "2"),
     ):
         done = phybench(*arguments)
         assert done.returncode == 2, done.stdout

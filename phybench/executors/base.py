@@ -85,5 +85,5 @@ def refuse_pool(opened: Opened) -> None:
     if opened.spec.workers is not None:
         raise ConfigError(
             f"Expected `workers` of `{opened.spec.name}` only with the executors `local` and "
-            "`ray`; here one process does everything."
+            "`ray`, and not for free refiners: here one process does everything."
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phybench.contracts import Closing
-from phybench.executors.base import Done, refuse_gpu_shares
+from phybench.executors.base import Done, refuse_gpu_shares, refuse_pool
 from phybench.executors.inline import InlineCalls
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.registry import Opened
@@ -46,7 +46,8 @@ class LocalExecutor:
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin; its workers start when they are first needed."""
-        refuse_gpu_shares(opened)
+        refuse = refuse_pool if opened.info.free else refuse_gpu_shares
+        refuse(opened)
         default = 1 if opened.info.gpu_gib else self._workers
         workers = 0 if opened.info.free else opened.spec.workers or default
         self._lanes.append(_Lane(len(self._lanes), opened, workers))

@@ -20,7 +20,7 @@ from typing import Any
 from phybench.codec import Value
 from phybench.contracts import Closing
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
-from phybench.executors.base import Done
+from phybench.executors.base import Done, refuse_pool
 from phybench.executors.inline import InlineCalls
 from phybench.registry import Kind, Opened, open_plugin
 from phybench.spec import PluginSpec
@@ -147,8 +147,11 @@ class RayExecutor:
         """Make a lane for a plugin; its actors start when they are first needed.
 
         Raises:
-            ConfigError: If the GPU shares of all plugins together exceed the cluster.
+            ConfigError: If the GPU shares of all plugins together exceed the cluster, or a free
+                plugin is to have a pool.
         """
+        if opened.info.free:
+            refuse_pool(opened)
         self._clips.mkdir(parents=True, exist_ok=True)
         (self._clips / self._marker).touch()
         spec = opened.spec
