@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import sys
@@ -169,7 +170,7 @@ class Readable:
 
 
 def train(recipe: Recipe) -> list[dict[str, Any]]:
-    """All steps; returns the log's rows of training."""
+    """All steps; returns the log's rows of training. The cache is the one of the environment."""
     parts = open_reward(recipe, lambda text: print(text, file=sys.stderr))
     work = claim(recipe.final, "grpo", recipe)
     scores = ClipScores(
@@ -231,6 +232,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["PHYBENCH_CACHE"] = str(folder / "cache")  # nobody wants these clips again
         instructions = load_recipe("phyprompt-7b", options.set).instructions
         save_policy(folder / "policy", options.policy, options.device, instructions)
         save_generator(folder / "generator", options.generator, options.device)
