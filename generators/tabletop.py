@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
-from phybench.tabletop.fingerprint import WORLD, code_digest
+from phybench.tabletop.fingerprint import WORLD, world_digest
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
@@ -108,7 +108,7 @@ def _problem(frames: int | None, fps: float, width: int, height: int) -> str:
 
 def _fingerprint() -> Mapping[str, Any]:
     return {
-        "source": code_digest(WORLD),
+        "source": world_digest(WORLD),
         "pymunk": metadata.version("pymunk"),
         "numpy": metadata.version("numpy"),
     }

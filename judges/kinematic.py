@@ -9,8 +9,8 @@ from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
-from phybench.digest import text_digest
-from phybench.tabletop.fingerprint import READING, code_digest
+from phybench.digest import code_digest
+from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:
     from phybench.judges.kinematics.assess import Assessment
@@ -50,11 +50,11 @@ def _fingerprint() -> Mapping[str, Any]:
     package = resources.files("phybench.judges.kinematics")
     sources = sorted(item.name for item in package.iterdir() if item.name.endswith(".py"))
     return {
-        "rules": text_digest(*(package.joinpath(name).read_text("utf-8") for name in sources)),
-        "plugin": text_digest(
+        "rules": code_digest(*(package.joinpath(name).read_text("utf-8") for name in sources)),
+        "plugin": code_digest(
             resources.files("phybench.judges").joinpath("kinematic.py").read_text("utf-8")
         ),
-        "reading": code_digest(READING),
+        "reading": world_digest(READING),
         "numpy": metadata.version("numpy"),
         "scipy": metadata.version("scipy"),
         "av": metadata.version("av"),

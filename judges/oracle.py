@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.contracts import Failure, JudgeRequest, PluginInfo, Score
-from phybench.digest import file_digest
-from phybench.tabletop.fingerprint import READING, code_digest
+from phybench.digest import code_digest
+from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:
     from phybench.tabletop.language import Understanding
@@ -31,7 +31,10 @@ class Oracle:
             name="oracle",
             revision="1",
             licence="Apache-2.0",
-            fingerprint={"rules": file_digest(Path(__file__)), "reading": code_digest(READING)},
+            fingerprint={
+                "rules": code_digest(Path(__file__).read_text("utf-8")),
+                "reading": world_digest(READING),
+            },
             simulated=True,
             max_batch=256,
         )

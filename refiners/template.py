@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.digest import file_digest
+from phybench.digest import code_digest, file_digest
 
 _EVENTS = Path(__file__).with_name("template_events.json")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -55,7 +55,10 @@ class Template:
             name="template",
             revision="1",
             licence="Apache-2.0",
-            fingerprint={"rules": file_digest(_EVENTS), "code": file_digest(Path(__file__))},
+            fingerprint={
+                "rules": file_digest(_EVENTS),
+                "code": code_digest(Path(__file__).read_text("utf-8")),
+            },
             max_batch=256,
             seeded=False,
             free=True,

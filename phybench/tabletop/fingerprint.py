@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-from phybench.digest import text_digest
+from phybench.digest import code_digest, text_digest
 
 READING = ("language.py", "lexicon.json")
 """What decides how a text is understood."""
@@ -31,7 +31,11 @@ WORLD = (
 
 
 @cache
-def code_digest(names: tuple[str, ...]) -> str:
-    """SHA-256 (hex) of the named files of this package."""
+def world_digest(names: tuple[str, ...]) -> str:
+    """SHA-256 (hex) of the named files of this package: what code does, and all of the others."""
     package = resources.files("phybench.tabletop")
-    return text_digest(*(package.joinpath(name).read_text("utf-8") for name in names))
+    texts = {name: package.joinpath(name).read_text("utf-8") for name in names}
+    code = [text for name, text in texts.items() if name.endswith(".py")]
+    return text_digest(
+        code_digest(*code), *(text for name, text in texts.items() if not name.endswith(".py"))
+    )
