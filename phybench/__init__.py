@@ -1,5 +1,7 @@
 """phybench: does rewriting the prompt make generated video obey physics?"""
 
+from pathlib import Path
+
 from phybench.contracts import (
     BINARY,
     LIKERT,
@@ -24,6 +26,10 @@ from phybench.contracts import (
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError
 
 __version__ = "0.1.0"
+
+if not (Path(__file__).parent / "refiners").is_dir():
+    # In a checkout the folders of plugins and training lie beside this one, not in it.
+    __path__.append(str(Path(__file__).resolve().parent.parent))
 
 __all__ = [
     "BINARY",

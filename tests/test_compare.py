@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from phybench.commands.compare import compare
 from phybench.compare.differences import compare_pairs
 from phybench.compare.pairing import pair_runs
-from phybench.compare.reported import claim_sentence, claims, read_reported
+from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
 from phybench.compare.words import sentence, table
 from phybench.errors import ConfigError
 from phybench.results import load_run
 
-PAPER = Path(__file__).parents[1] / "results" / "reference" / "phyprompt-paper.csv"
+PAPER = paper_table()
 
 app = typer.Typer()
 app.command()(compare)

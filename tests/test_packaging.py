@@ -55,6 +55,42 @@ def test_a_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
     assert wanted <= packed
 
 
+IN_THE_CHECKOUT = {
+    "the README's snippet": "from phybench.refiners.rewriter import load_rewriter\n"
+    "print(load_rewriter('template')('a ball rolls down a hill'))",
+    "python -m phybench": "import runpy; sys.argv[1:] = ['refine', '-r', 'template', 'a ball rolls']\n"
+    "runpy.run_module('phybench', run_name='__main__')",
+    "every kind of plugin": "import phybench.generators, phybench.judges, phybench.training\n"
+    "print('outcome')",
+}
+NOT_EDITABLE = (
+    "import sys\n"
+    "sys.meta_path = [one for one in sys.meta_path if 'Editable' not in getattr(one, '__name__', '')]\n"
+)
+
+
+@pytest.mark.parametrize("what", IN_THE_CHECKOUT)
+@pytest.mark.parametrize("linked", [False, True], ids=["plain", "linked"])
+def test_the_checkout_is_the_package_beside_any_installation(
+    what: str, linked: bool, tmp_path: Path
+) -> None:
+    """Whatever is installed, editable or not, Python finds the checkout's own folders there."""
+    folder = ROOT
+    if linked:
+        folder = tmp_path / "linked"
+        folder.mkdir()
+        (folder / "phybench").symlink_to(ROOT / "phybench")
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_EDITABLE + IN_THE_CHECKOUT[what]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_plugins_import_no_other_kind_of_plugin(kind: str) -> None:
     """Training is a user of refiners: it writes what `phyprompt` reads."""

@@ -95,7 +95,7 @@ class Claim:
 
 def paper_table() -> Path:
     """The bundled table of the PhyPrompt paper."""
-    return Path(str(files("phybench.reference"))) / "phyprompt-paper.csv"
+    return Path(str(files("phybench.compare"))) / "phyprompt-paper.csv"
 
 
 def read_reported(path: Path) -> tuple[ReportedRate, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import phybench
 from phybench.codec import Value, from_json, request_to_json
 from phybench.contracts import PluginInfo, Scale, VideoSettings
 from phybench.errors import ConfigError, StorageError
@@ -42,12 +43,11 @@ class WorkerProcess:
         self._what = f"{kind} `{spec.name}`"
         self._python = spec.python or sys.executable
         try:
-            # -P: the working folder may hold phybench's sources, which are not what is installed.
             self._process = subprocess.Popen(
-                [self._python, "-P", "-m", "phybench.executors.worker"],
+                [self._python, "-m", "phybench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=_environment(threads),
+                env=_environment(self._python, threads),
             )
         except OSError as error:
             raise ConfigError(
@@ -136,10 +136,20 @@ class WorkerProcess:
         return message
 
 
-def _environment(threads: int | None) -> dict[str, str] | None:
-    if threads is None:
-        return None
-    return {"OMP_NUM_THREADS": str(threads), **os.environ}
+def _environment(python: str, threads: int | None) -> dict[str, str]:
+    """The environment of a worker.
+
+    A file of the working folder must not stand in for a module of Python's, and a worker of this
+    interpreter runs the very phybench that its parent runs, be it installed or a checkout.
+    """
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if threads is not None:
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
+    if python == sys.executable:
+        own = str(Path(phybench.__file__).parent.parent)
+        paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+    return environment
 
 
 def _info(data: Mapping[str, Any]) -> PluginInfo:

@@ -1,1 +1,0 @@
-"""Published numbers, as the sources print them; never mixed with measured ones."""
