@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.contracts import VideoSettings
-from phybench.errors import ConfigError
-from phybench.registry import unknown
+from phybench.errors import ConfigError, unknown
 from phybench.spec import PluginSpec, make_spec, parse_spec
 from phybench.view import View, make_view, parse_view
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class PhybenchError(Exception):
     """Base of the errors that phybench raises on purpose.
@@ -35,3 +38,15 @@ class RunLockedError(ConfigError):
 
 class StorageError(PhybenchError):
     """The disk refused a write; what was finished before is safe and the run can be resumed."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not there, with the closest ones that are."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    hint = f"Did you mean {_or(close)}?" if close else f"There is {_or(choices)}."
+    return f"Expected a known {what}, but got `{name}`. {hint}"
+
+
+def _or(choices: list[str]) -> str:
+    return " or ".join(f"`{choice}`" for choice in choices) or "none"

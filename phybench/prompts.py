@@ -15,8 +15,7 @@ from typing import Any
 
 from phybench.contracts import Prompt
 from phybench.digest import text_digest
-from phybench.errors import ConfigError, MissingExtraError
-from phybench.registry import unknown
+from phybench.errors import ConfigError, MissingExtraError, unknown
 
 MAX_CHARACTERS = 10_000
 """Longest prompt accepted, in characters. Ours: about twenty times the longest prompt budget of

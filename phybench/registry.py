@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
 from phybench.contracts import Generator, Judge, PluginInfo, Refiner, RereadsReplies
-from phybench.errors import ConfigError, MissingExtraError
+from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.spec import PluginSpec, make_spec, parse_spec
 
 Kind = Literal["refiner", "generator", "view", "judge"]
@@ -194,18 +193,6 @@ def with_default(kind: Kind, spec: PluginSpec, option: str, value: object) -> Pl
     if not accepts(kind, spec, option) or option in resolve(kind, spec)[1]:
         return spec
     return replace(spec, options={**spec.options, option: value})
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not there, with the closest ones that are."""
-    choices = sorted(known)
-    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
-    hint = f"Did you mean {_or(close)}?" if close else f"There is {_or(choices)}."
-    return f"Expected a known {what}, but got `{name}`. {hint}"
-
-
-def _or(choices: list[str]) -> str:
-    return " or ".join(f"`{choice}`" for choice in choices) or "none"
 
 
 def _targets(kind: Kind) -> dict[str, EntryPoint]:

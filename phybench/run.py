@@ -16,7 +16,7 @@ from phybench.codec import plain
 from phybench.contracts import PluginInfo
 from phybench.digest import value_digest
 from phybench.environment import describe
-from phybench.errors import ConfigError
+from phybench.errors import ConfigError, unknown
 from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.metrics import CellMetrics, measure
@@ -25,7 +25,7 @@ from phybench.plan import Plan, fingerprint, instrument, warnings
 from phybench.prompts import group_columns
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
 from phybench.refinements import describe_refinements
-from phybench.registry import Kind, unknown
+from phybench.registry import Kind
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
 from phybench.truncation import split_by_truncation

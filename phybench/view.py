@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.errors import ConfigError
-from phybench.registry import unknown
+from phybench.errors import ConfigError, unknown
 
 KEYS = ("fps", "seconds", "size")
 MOST_FPS = 240.0

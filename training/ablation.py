@@ -23,11 +23,10 @@ from phybench.config import RunConfig
 from phybench.contracts import VideoSettings
 from phybench.digest import file_digest, value_digest
 from phybench.environment import describe
-from phybench.errors import ConfigError, RunLockedError
+from phybench.errors import ConfigError, RunLockedError, unknown
 from phybench.plan import build_plan
 from phybench.prompts import PromptSet, load_prompts
 from phybench.records import read_json, write_text
-from phybench.registry import unknown
 from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
 from phybench.spec import PluginSpec, make_spec, parse_spec

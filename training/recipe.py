@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from phybench.errors import ConfigError
-from phybench.registry import unknown
+from phybench.errors import ConfigError, unknown
 from phybench.training.recipe_parts import Data, Evaluation, Grpo, Model, Part, Reward, Sft
 
 

@@ -69,9 +69,8 @@ def _split(
     as_json: bool,
     simulated: bool,
 ) -> None:
-    from phybench.errors import ConfigError
+    from phybench.errors import ConfigError, unknown
     from phybench.records import write_text
-    from phybench.registry import unknown
     from phybench.truncation import known_parts, to_csv, to_markdown
 
     if by != "truncated":
