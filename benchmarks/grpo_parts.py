@@ -35,8 +35,8 @@ import owl_checkpoint
 import tiny_pipelines
 
 import phybench
-from phybench.cache import default_folder
-from phybench.records import read_jsonl, write_text
+from phybench.machine.files import read_jsonl, write_text
+from phybench.machine.folders import default_folder
 from phybench.refiners.phyprompt import CheckpointCard, write_card
 from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.run import make_executor

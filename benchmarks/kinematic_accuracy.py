@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from phybench.digest import text_digest
 from phybench.judges.kinematic import Kinematic, judge
 from phybench.judges.kinematics.assess import Assessment, assess
 from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.machine.digest import text_digest
 from phybench.tabletop.clips import draw
 from phybench.tabletop.families import FAMILIES
 from phybench.tabletop.violations import breaches

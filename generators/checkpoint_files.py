@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from phybench.checkpoints import find_checkpoint, is_local, places
-from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
-from phybench.records import read_json
+from phybench.machine.digest import file_digest, text_digest
+from phybench.machine.files import read_json
+from phybench.machine.model_folders import find_checkpoint, is_local, places
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _FILE_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth"}

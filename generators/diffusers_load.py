@@ -12,7 +12,7 @@ from phybench.errors import ConfigError
 from phybench.generators.guardrail import listen
 from phybench.generators.model_card import ModelCard
 from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
-from phybench.records import read_json
+from phybench.machine.files import read_json
 
 Profile = Literal["exact", "compiled", "fast", "fp8"]
 Offload = Literal["auto", "none", "model", "sequential"]

@@ -15,8 +15,8 @@ from phybench.contracts import (
     PluginInfo,
     VideoFile,
 )
-from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import file_digest, text_digest
 from phybench.tables import (
     CLIP_COLUMNS,
     MODEL_COLUMNS,

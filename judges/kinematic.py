@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
-from phybench.digest import code_digest
+from phybench.machine.digest import code_digest
 from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:

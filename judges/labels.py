@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.contracts import BINARY, LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
-from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import file_digest, text_digest
 from phybench.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:

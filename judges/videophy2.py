@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
-from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.judges.rating_replies import RatingReader, RatingReply, Reading, judged
+from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor

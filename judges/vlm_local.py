@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.checkpoints import find_model
 from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.hardware import Device, Dtype, resolve_device, resolve_dtype
 from phybench.judges.vlm_questions import (
     Choice,
     fingerprint,
@@ -20,6 +18,8 @@ from phybench.judges.vlm_questions import (
     recorded_replies,
 )
 from phybench.judges.vlm_scoring import Combine, Questioning, RecordedReplies, score_clips
+from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
+from phybench.machine.model_folders import find_model
 
 if TYPE_CHECKING:
     from phybench.judges.vlm_transformers import LocalAnswers

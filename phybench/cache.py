@@ -7,7 +7,6 @@ block each other, and a killed writer leaves no torn row), clips as files beside
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
@@ -33,15 +32,6 @@ DO UPDATE SET units = units + excluded.units, seconds = seconds + excluded.secon
 """
 _BUSY_SECONDS = 30.0
 _STALE_S = 24 * 3600
-
-
-def default_folder() -> Path:
-    """``$PHYBENCH_CACHE``, else the user's cache folder."""
-    own = os.environ.get("PHYBENCH_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "phybench"
 
 
 def _sweep(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from phybench.contracts import Clip, Failure, Frames, NoVideo, VideoFile
-from phybench.digest import file_digest, text_digest
+from phybench.machine.digest import file_digest, text_digest
 from phybench.video import VideoError, probe, write_frames
 
 TEMPORARY = "tmp"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.cache import default_folder
-from phybench.environment import describe
 from phybench.errors import ConfigError
+from phybench.machine.environment import describe
+from phybench.machine.folders import default_folder
 from phybench.registry import KINDS, Kind, create, names
 
 

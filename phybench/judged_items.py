@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.contracts import Clip
-from phybench.records import ITEMS, SCORES, read_jsonl
+from phybench.machine.files import read_jsonl
+from phybench.records import ITEMS, SCORES
 
 ItemKey = tuple[str, int, str, str]
 """Prompt id, repeat, refiner, generator."""

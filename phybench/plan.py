@@ -19,8 +19,8 @@ from phybench.contracts import (
     TokenCounter,
     VideoSettings,
 )
-from phybench.digest import canonical_json, text_digest, value_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.prompts import PromptSet, check_text, load_prompts
 from phybench.registry import Kind, Opened, expand, open_plugin
 from phybench.seeds import item_seed

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phybench.digest import text_digest
+from phybench.machine.digest import text_digest
 from phybench.metrics import MEASURES, CellMetrics
 from phybench.results import Cell, Run
 from phybench.statistics.paired import PairedDifference, paired_difference

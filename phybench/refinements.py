@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.diagnostics import Diagnosis, diagnose, duplicates, summary
-from phybench.records import ITEMS, read_jsonl
+from phybench.machine.files import read_jsonl
+from phybench.records import ITEMS
 from phybench.results import read_header
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from phybench.contracts import Scale
 from phybench.errors import ConfigError
-from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES, read_json, read_jsonl
+from phybench.machine.files import read_json, read_jsonl
+from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,16 +14,17 @@ from typing import Any
 from phybench.cache import Cache
 from phybench.codec import plain
 from phybench.contracts import PluginInfo
-from phybench.digest import value_digest
-from phybench.environment import describe
 from phybench.errors import ConfigError, unknown
 from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
+from phybench.machine.digest import value_digest
+from phybench.machine.environment import describe
+from phybench.machine.files import write_text
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.plan import Plan, fingerprint, instrument, warnings
 from phybench.prompts import group_columns
-from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter, write_text
+from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter
 from phybench.refinements import describe_refinements
 from phybench.registry import Kind
 from phybench.results import finished_items, load_run, read_header

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phybench.digest import text_digest
+from phybench.machine.digest import text_digest
 
 SEED_LIMIT = 2**31
 

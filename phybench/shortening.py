@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from phybench.contracts import Failure, PluginInfo, Refinement, TokenCounter
-from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import text_digest
 
 if TYPE_CHECKING:
     from phybench.registry import Opened

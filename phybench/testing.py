@@ -37,7 +37,7 @@ from phybench.contracts import (
     Score,
     VideoFile,
 )
-from phybench.digest import canonical_json
+from phybench.machine.digest import canonical_json
 
 _SEEDS = (0, 2**31 - 1, 12345)
 

@@ -20,8 +20,9 @@ from phybench.leaderboard import (
     interval_text,
     rate_columns,
 )
+from phybench.machine.files import read_jsonl
 from phybench.metrics import MEASURES, MeasuredRate, count_statuses, measured_rates
-from phybench.records import ITEMS, read_jsonl
+from phybench.records import ITEMS
 from phybench.results import Cell, Run, Status
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from phybench.clips import keep
 from phybench.contracts import Clip, Failure, PluginInfo
-from phybench.digest import text_digest
+from phybench.machine.digest import text_digest
 from phybench.registry import Opened
 from phybench.spec import PluginSpec
 from phybench.video import ENCODER, MAX_PIXELS, VideoError, encode_frames, timed_frames

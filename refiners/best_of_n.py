@@ -14,8 +14,8 @@ from pydantic import Field
 
 from phybench.alone import open_alone
 from phybench.contracts import Failure, PluginInfo, Refinement, Score
-from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import text_digest
 from phybench.plan import fingerprint
 from phybench.refiners.trials import Laboratory, Outcome, Trial
 from phybench.seeds import SEED_LIMIT

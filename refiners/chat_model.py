@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from phybench.cache import default_folder
 from phybench.contracts import Failure
-from phybench.digest import canonical_json, text_digest, value_digest
 from phybench.endpoint import ChatClient, ChatRequest, Endpoint, Reply
+from phybench.machine.digest import canonical_json, text_digest, value_digest
+from phybench.machine.folders import default_folder
 from phybench.metering import Usage
 from phybench.refiners.paid_replies import PaidReplies
 from phybench.refiners.replies import ReplyError

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.contracts import Failure, Refinement, Score
-from phybench.digest import text_digest
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError
+from phybench.machine.digest import text_digest
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Question
 from phybench.refiners.replies import ReplyError

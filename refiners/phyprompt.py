@@ -19,8 +19,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
-from phybench.hardware import Device, Dtype
-from phybench.records import read_json
+from phybench.machine.devices import Device, Dtype
+from phybench.machine.files import read_json
 from phybench.refiners import reasoning
 from phybench.refiners.completions import Sampling
 from phybench.refiners.local import refinement

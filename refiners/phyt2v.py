@@ -24,8 +24,8 @@ from pydantic import Field
 
 from phybench.clip_parts import Media, clip_parts
 from phybench.contracts import Clip, Failure, PluginInfo, Refinement
-from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import text_digest
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Answer, Question
 from phybench.refiners.replies import (

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.digest import file_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import file_digest
+from phybench.machine.files import read_jsonl
 from phybench.prompts import check_text
-from phybench.records import ITEMS, read_jsonl
+from phybench.records import ITEMS
 from phybench.tables import cell, column, read_table
 
 _REFINED = ("refined", "refinement", "refined_prompt", "upsampled_caption")

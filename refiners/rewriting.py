@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench.digest import text_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import text_digest
 from phybench.shortening import TOKENS_PER_WORD, Shortening
 
 Language = Literal["english", "any"]

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from phybench.contracts import Failure, PluginInfo, Refinement
-from phybench.digest import code_digest, file_digest
+from phybench.machine.digest import code_digest, file_digest
 
 _EVENTS = Path(__file__).with_name("template_events.json")
 _WORD = re.compile(r"[^\W\d_]+")

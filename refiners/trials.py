@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from phybench.alone import open_alone
-from phybench.cache import Cache, default_folder
+from phybench.cache import Cache
 from phybench.codec import Value
 from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
+from phybench.machine.folders import default_folder
 from phybench.plan import clip_key, fingerprint, score_key
 from phybench.registry import Opened
 from phybench.spec import parse_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.contracts import Failure
-from phybench.records import read_json
+from phybench.machine.files import read_json
 from phybench.refiners.completions import Completion, Message, Sampling
 from phybench.refiners.conversation import encode, load_tokenizer
 

@@ -80,7 +80,7 @@ def numbers(outcome: Outcome) -> list[Any]:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    from phybench.records import read_jsonl
+    from phybench.machine.files import read_jsonl
 
     return list(read_jsonl(path))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from phybench.digest import text_digest
+from phybench.machine.digest import text_digest
 from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES, RunWriter
 
 LIKERT = {"low": 1, "high": 5, "success": 4}

@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-from phybench.checkpoints import (
+from phybench.errors import ConfigError
+from phybench.machine.devices import resolve_device, resolve_dtype
+from phybench.machine.model_folders import (
     Checkpoint,
     find_checkpoint,
     find_model,
     folder_digest,
     has_chat_template,
 )
-from phybench.errors import ConfigError
-from phybench.hardware import resolve_device, resolve_dtype
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -73,7 +73,7 @@ def test_a_downloaded_hub_id_is_its_commit(tmp_path):
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
     code = (
-        "from phybench.checkpoints import find_model; "
+        "from phybench.machine.model_folders import find_model; "
         "found = find_model('owner/name'); print(found.name, found.revision)"
     )
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1"}

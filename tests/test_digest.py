@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench.contracts import PluginInfo
-from phybench.digest import code_digest, source_digest
 from phybench.judges.kinematic import _fingerprint
+from phybench.machine.digest import code_digest, source_digest
 from phybench.registry import Kind, create
 from phybench.tabletop.fingerprint import world_digest
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench import ConfigError
-from phybench.records import ITEMS, RunWriter, read_json, read_jsonl, write_text
+from phybench.machine.files import read_json, read_jsonl, write_text
+from phybench.records import ITEMS, RunWriter
 
 ROWS = st.lists(
     st.dictionaries(

@@ -16,8 +16,8 @@ from rich.console import Console
 from phybench import Clip, Failure, Refinement, Score
 from phybench.cache import Cache
 from phybench.codec import from_json, to_json
-from phybench.digest import canonical_json, text_digest
 from phybench.leaderboard import csv_text, escape_markdown, inert
+from phybench.machine.digest import canonical_json, text_digest
 from phybench.pipeline import StageCount
 from phybench.progress import line, shown
 from phybench.prompts import load_prompts

@@ -18,15 +18,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from phybench.cache import Cache, default_folder
+from phybench.cache import Cache
 from phybench.config import RunConfig
 from phybench.contracts import VideoSettings
-from phybench.digest import file_digest, value_digest
-from phybench.environment import describe
 from phybench.errors import ConfigError, RunLockedError, unknown
+from phybench.machine.digest import file_digest, value_digest
+from phybench.machine.environment import describe
+from phybench.machine.files import read_json, write_text
+from phybench.machine.folders import default_folder
 from phybench.plan import build_plan
 from phybench.prompts import PromptSet, load_prompts
-from phybench.records import read_json, write_text
 from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
 from phybench.spec import PluginSpec, make_spec, parse_spec

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.records import read_jsonl
+from phybench.machine.files import read_jsonl
 from phybench.training.ablation import VARIANTS, Ablation, Training
 from phybench.training.ablation_table import Outcome
 from phybench.training.setup import WORK

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from phybench.diagnostics import diagnose
-from phybench.digest import text_digest, value_digest
 from phybench.errors import ConfigError
+from phybench.machine.digest import text_digest, value_digest
+from phybench.machine.files import write_text
 from phybench.prompts import read_rows
-from phybench.records import write_text
 from phybench.refiners import reasoning
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError
 

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import default_folder
 from phybench.contracts import Prompt, VideoSettings
 from phybench.errors import ConfigError, PhybenchError
+from phybench.machine.folders import default_folder
 from phybench.prompts import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
 from phybench.registry import Opened, open_plugin

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from phybench import __version__
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.records import read_json
+from phybench.machine.files import read_json
 from phybench.refiners.phyprompt import read_card
 from phybench.training.recipe import Recipe
 from phybench.training.setup import WORK, finished

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.records import read_jsonl, write_text
+from phybench.machine.files import read_jsonl, write_text
 
 
 def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

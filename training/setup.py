@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from phybench.checkpoints import find_model
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.records import read_json, write_text
+from phybench.machine.files import read_json, write_text
+from phybench.machine.model_folders import find_model
 from phybench.refiners.phyprompt import CARD_FILE, CheckpointCard, read_card, write_card
 from phybench.training.recipe import Recipe
 from phybench.training.recipe_parts import Lora

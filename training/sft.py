@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache, default_folder
-from phybench.checkpoints import find_model
+from phybench.cache import Cache
 from phybench.errors import ConfigError
+from phybench.machine.folders import default_folder
+from phybench.machine.model_folders import find_model
 from phybench.refiners.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
 from phybench.training.copying import copying_rows

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.cache import Cache
-from phybench.checkpoints import find_model
 from phybench.errors import ConfigError
+from phybench.machine.model_folders import find_model
 from phybench.prompts import load_prompts
 from phybench.training.cot import Triple
 from phybench.training.dataset import prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from phybench.digest import value_digest
+from phybench.machine.digest import value_digest
 from phybench.training.recipe import Recipe
 
 _COUNTS = frozenset(

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from phybench.attempts import AttemptError, with_retries
 from phybench.contracts import ClipRequest, Failure, VideoFile
-from phybench.digest import canonical_json, text_digest
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.service import (
     AmbiguousCreateError,
@@ -25,6 +24,7 @@ from phybench.generators.api.service import (
     Waiting,
 )
 from phybench.generators.api.transport import download
+from phybench.machine.digest import canonical_json, text_digest
 from phybench.video import VideoError, probe
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.errors import ConfigError
 from phybench.generators.torch_files import load_strictly, load_tensors
-from phybench.records import read_json
+from phybench.machine.files import read_json
 
 if TYPE_CHECKING:
     import torch

@@ -42,7 +42,7 @@ def calibrate(
     from phybench.calibrate.page import calibrate as compute
     from phybench.calibrate.page import to_json, to_markdown
     from phybench.errors import ConfigError
-    from phybench.records import write_text
+    from phybench.machine.files import write_text
 
     if (labels is None) == (run is None):
         raise ConfigError("Expected either --labels TABLE or --run RUN.")
@@ -69,8 +69,9 @@ def calibrate(
 
 def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> Comparison:
     """Judge the labelled clips; known scores come from the cache."""
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
     from phybench.calibrate.scores import Comparison, human_labels, judge_scores, names_in
+    from phybench.machine.folders import default_folder
     from phybench.registry import open_plugin
     from phybench.scoring import load_clips, score_clips
     from phybench.spec import parse_spec

@@ -64,7 +64,7 @@ def check(
     """Check for drift. Exit code 0: none, 1: drift, 2: could not check."""
     from phybench.gate.findings import exit_code
     from phybench.gate.outputs import to_json, to_junit, to_markdown
-    from phybench.records import write_text
+    from phybench.machine.files import write_text
 
     findings = _findings(run, baseline, log, column or [], rejudge=rejudge, still=still)
     text = to_markdown(findings, strict=strict)

@@ -30,9 +30,9 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard of runs on the same prompts, seeds and judges."""
     from phybench.leaderboard import to_csv, to_markdown, to_results
+    from phybench.machine.files import check_target, write_text
     from phybench.merging import merge_runs
     from phybench.metrics import measure
-    from phybench.records import check_target, write_text
     from phybench.results import load_run
 
     for target in filter(None, (csv, markdown)):
@@ -70,7 +70,7 @@ def _split(
     simulated: bool,
 ) -> None:
     from phybench.errors import ConfigError, unknown
-    from phybench.records import write_text
+    from phybench.machine.files import write_text
     from phybench.truncation import known_parts, to_csv, to_markdown
 
     if by != "truncated":

@@ -112,7 +112,8 @@ def run(
         return
     outcome = _execute(wanted, output, executor, workers, cache, plots=not no_plots, quiet=quiet)
     if as_json:
-        from phybench.records import RESULTS, read_json
+        from phybench.machine.files import read_json
+        from phybench.records import RESULTS
 
         emit_json({"folder": str(outcome.folder), **read_json(outcome.folder / RESULTS)})
     else:
@@ -217,8 +218,9 @@ def _execute(
     plots: bool,
     quiet: bool,
 ) -> Outcome:
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
     from phybench.disk import check_disk
+    from phybench.machine.folders import default_folder
     from phybench.plan import build_plan, warnings
     from phybench.progress import shown
     from phybench.run import RUNS, default_name, execute, make_executor
@@ -247,8 +249,9 @@ def _execute(
 
 
 def _show_plan(config: RunConfig, cache: Path | None, *, as_json: bool) -> None:
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
     from phybench.estimate import estimate
+    from phybench.machine.folders import default_folder
     from phybench.plan import build_plan
 
     with Cache(cache or default_folder()) as units:

@@ -37,9 +37,10 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Score clips; writes the input's columns plus judge, sa, pc, joint, status and reply."""
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
     from phybench.errors import ConfigError
-    from phybench.records import check_target, write_text
+    from phybench.machine.files import check_target, write_text
+    from phybench.machine.folders import default_folder
     from phybench.scoring import load_clips, score_clips
     from phybench.view import parse_view
 

@@ -24,7 +24,8 @@ def sft(recipe: Name, changes: Changes = None, dry_run: DryRun = False) -> None:
 
     A second start of the same command continues.
     """
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
+    from phybench.machine.folders import default_folder
     from phybench.training.recipe import load_recipe
 
     chosen = load_recipe(recipe, changes or [])
@@ -52,7 +53,8 @@ def grpo(
 
     A second start of the same command continues.
     """
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
+    from phybench.machine.folders import default_folder
     from phybench.training.forecast import forecast
     from phybench.training.grpo import open_reward, train_grpo
     from phybench.training.recipe import load_recipe
@@ -95,7 +97,8 @@ def ablate(
     """
     import sys
 
-    from phybench.cache import Cache, default_folder
+    from phybench.cache import Cache
+    from phybench.machine.folders import default_folder
     from phybench.run import RUNS
     from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
     from phybench.training.ablation_forecast import forecast_ablation

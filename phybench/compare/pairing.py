@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from phybench.errors import ConfigError
-from phybench.records import ITEMS, read_jsonl
+from phybench.machine.files import read_jsonl
+from phybench.records import ITEMS
 from phybench.results import Cell, Run
 
 DEFAULT_BASELINE = "identity"

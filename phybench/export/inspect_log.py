@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from phybench.digest import text_digest
 from phybench.export.rows import CellItems, ScoreRow, json_number
 from phybench.judged_items import JudgedItem
+from phybench.machine.digest import text_digest
 from phybench.results import Run
 from phybench.statistics.rates import arm_rate
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from phybench.digest import text_digest
 from phybench.export.rows import CellItems, ScoreRow, json_number
 from phybench.judged_items import JudgedItem
+from phybench.machine.digest import text_digest
 from phybench.results import Run
 from phybench.statistics.rates import arm_rate
 

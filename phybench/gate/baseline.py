@@ -10,7 +10,7 @@ from typing import Any
 
 from phybench.errors import ConfigError
 from phybench.judged_items import ItemKey, JudgedItem, read_items
-from phybench.records import read_json, write_text
+from phybench.machine.files import read_json, write_text
 from phybench.results import read_header
 
 KIND = "phybench-gate-baseline"

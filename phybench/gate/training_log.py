@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from phybench.errors import ConfigError
 from phybench.gate.findings import Finding, Outcome
-from phybench.records import read_json, read_jsonl
+from phybench.machine.files import read_json, read_jsonl
 from phybench.statistics.interval import student_quantile
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.leaderboard import ordered, percent, rank_text
+from phybench.machine.files import write_text
 from phybench.metrics import measure
-from phybench.records import write_text
 from phybench.report.contents import Clips, browsable, comparisons, plot_images
 from phybench.results import Run
 

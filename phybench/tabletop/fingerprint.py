@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-from phybench.digest import code_digest, text_digest
+from phybench.machine.digest import code_digest, text_digest
 
 READING = ("language.py", "lexicon.json")
 """What decides how a text is understood."""

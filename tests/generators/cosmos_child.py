@@ -76,8 +76,8 @@ def main(preset: str, folder: Path) -> None:
     import torch
 
     from phybench.contracts import ClipRequest, Failure
-    from phybench.digest import text_digest
     from phybench.generators.diffusers_video import DiffusersVideo
+    from phybench.machine.digest import text_digest
 
     torch.set_num_threads(1)
     sizes = {"frames": 9, "width": 32, "height": 32, "steps": 2}

@@ -18,7 +18,7 @@ from test_lavie import checkpoint as lavie_checkpoint
 from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
 
 from phybench.contracts import ClipRequest, Frames, VideoFile
-from phybench.digest import file_digest, text_digest
+from phybench.machine.digest import file_digest, text_digest
 from phybench.registry import create
 
 __all__ = ["lavie_checkpoint", "program", "videocrafter2_checkpoint"]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from phybench.commands.train import app
 from phybench.contracts import LIKERT
 from phybench.errors import ConfigError
-from phybench.records import read_json
+from phybench.machine.files import read_json
 from phybench.results import Cell, Run, Status
 from phybench.training.ablation import (
     VARIANTS,

@@ -10,7 +10,7 @@ import pytest
 from phybench.contracts import Failure, Frames, PluginInfo, Score
 from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
-from phybench.records import read_jsonl
+from phybench.machine.files import read_jsonl
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.registry import Opened
 from phybench.spec import PluginSpec

@@ -21,7 +21,7 @@ from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
 from phybench.gate.training_log import check_log, read_log
 from phybench.judges.rating_replies import RatingReply, judged
-from phybench.records import read_jsonl
+from phybench.machine.files import read_jsonl
 from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.registry import Opened, open_plugin
 from phybench.run import make_executor

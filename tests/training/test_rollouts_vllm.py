@@ -19,7 +19,7 @@ pytest.importorskip("trl", reason="TRL is not installed; run `tox -e vllm-train`
 
 from vllm_server import served
 
-from phybench.records import read_jsonl
+from phybench.machine.files import read_jsonl
 
 pytestmark = pytest.mark.extended
 

@@ -13,7 +13,7 @@ from harness import phybench
 from typer.testing import CliRunner
 
 from phybench.commands.train import app
-from phybench.records import read_json, read_jsonl
+from phybench.machine.files import read_json, read_jsonl
 from phybench.refiners.phyprompt import read_card
 from phybench.training.recipe import load_recipe
 

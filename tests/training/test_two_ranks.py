@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phybench.records import read_json, read_jsonl
+from phybench.machine.files import read_json, read_jsonl
 
 PROGRAM = Path(__file__).with_name("watched_training.py")
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.cache import default_folder
-from phybench.digest import file_digest, text_digest
 from phybench.errors import ConfigError
-from phybench.records import read_json
+from phybench.machine.digest import file_digest, text_digest
+from phybench.machine.files import read_json
+from phybench.machine.folders import default_folder
 
 
 @dataclass(frozen=True, slots=True)

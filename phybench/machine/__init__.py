@@ -1,0 +1,1 @@
+"""This computer: files, folders, digests, devices and model folders."""
