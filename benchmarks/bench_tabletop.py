@@ -12,8 +12,8 @@ import pytest
 
 from phybench import ClipRequest, JudgeRequest
 from phybench.clips import store_clip
+from phybench.plugins.registry import create
 from phybench.prompts import load_prompts
-from phybench.registry import create
 from phybench.video import read_frames
 
 PROMPTS = load_prompts("tabletop-test", 16).prompts

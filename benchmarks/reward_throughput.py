@@ -26,12 +26,12 @@ import sleeping_plugins
 
 import phybench
 from phybench.cache import Cache
-from phybench.contracts import VideoSettings
 from phybench.plan import fingerprint
+from phybench.plugins.contracts import VideoSettings
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.registry import open_plugin
 from phybench.run import make_executor
-from phybench.spec import parse_spec
 from phybench.training.clip_scores import ClipScores
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile, VideoSettings
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile, VideoSettings
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import folder_digest
 from phybench.generators.device import accelerator, resolve_device
@@ -46,6 +45,7 @@ from phybench.generators.video_settings import (
     over_budget_texts,
     resolve_video,
 )
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

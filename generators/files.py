@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.contracts import (
-    ClipRequest,
-    Failure,
-    NoVideo,
-    PluginInfo,
-    VideoFile,
-)
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest, text_digest
+from phybench.plugins.contracts import ClipRequest, Failure, NoVideo, PluginInfo, VideoFile
 from phybench.tables import (
     CLIP_COLUMNS,
     MODEL_COLUMNS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import Failure, Frames
+from phybench.plugins.contracts import Failure, Frames
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.checkpoint_files import MissingFile
 from phybench.generators.clip_text import CONTEXT
@@ -21,6 +20,7 @@ from phybench.generators.video_settings import (
     playback_only,
     resolve_video,
 )
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 from phybench.tabletop.fingerprint import WORLD, world_digest
 
 if TYPE_CHECKING:

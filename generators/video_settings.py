@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phybench.contracts import Failure, VideoSettings
+from phybench.plugins.contracts import Failure, VideoSettings
 
 
 @dataclass(frozen=True, slots=True)

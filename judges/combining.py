@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from phybench.contracts import Failure, RereadsReplies, Score
+from phybench.plugins.contracts import Failure, RereadsReplies, Score
 
 Combine = Literal["mean", "vote", "minimum"]
 Result = Score | Failure

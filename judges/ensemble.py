@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from phybench.contracts import (
+from phybench.errors import ConfigError
+from phybench.judges.combining import Combination, Combine, RecordedParts, Result
+from phybench.plugins.contracts import (
     Judge,
     JudgeRequest,
     PluginInfo,
@@ -14,8 +16,6 @@ from phybench.contracts import (
     RereadsReplies,
     Scale,
 )
-from phybench.errors import ConfigError
-from phybench.judges.combining import Combination, Combine, RecordedParts, Result
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
@@ -44,7 +44,7 @@ class Ensemble:
         self, *, members: list[str], combine: Combine = "mean", quorum: int | None = None
     ) -> None:
         from phybench.alone import open_alone
-        from phybench.spec import parse_spec
+        from phybench.plugins.spec import parse_spec
 
         if len(members) < 2:
             raise ConfigError(f"Expected `members` to be at least 2, but got {len(members)}.")
@@ -81,7 +81,7 @@ class Ensemble:
         return [self._combination.of(self._names, list(row)) for row in zip(*columns, strict=True)]
 
     def reread(self, reply: str) -> Result:
-        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
         readers = [
             member if isinstance(member, RereadsReplies) else None for member in self._members
         ]
@@ -92,8 +92,8 @@ class Ensemble:
         *, members: list[str], combine: Combine = "mean", quorum: int | None = None
     ) -> RecordedParts:
         """What reads the replies of an ensemble with these options."""
-        from phybench.registry import open_rereader
-        from phybench.spec import parse_spec
+        from phybench.plugins.registry import open_rereader
+        from phybench.plugins.spec import parse_spec
 
         readers = [open_rereader(parse_spec(member)) for member in members]
         return RecordedParts(_combination(members, combine, quorum), readers)

@@ -8,8 +8,8 @@ from functools import cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.machine.digest import code_digest
+from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:

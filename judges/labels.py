@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.contracts import BINARY, LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest, text_digest
+from phybench.plugins.contracts import (
+    BINARY,
+    LIKERT,
+    Failure,
+    JudgeRequest,
+    PluginInfo,
+    Scale,
+    Score,
+)
 from phybench.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import Failure, JudgeRequest, PluginInfo, Score
 from phybench.machine.digest import code_digest
+from phybench.plugins.contracts import Failure, JudgeRequest, PluginInfo, Score
 from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from phybench.contracts import Failure, Score
 from phybench.judges.readings import first_key, read_rating
+from phybench.plugins.contracts import Failure, Score
 
 Reading = Literal["strict", "faithful", "expected"]
 _RATINGS, _VERDICTS = (1, 5), (0, 2)

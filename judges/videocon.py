@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from phybench.contracts import PROBABILITY, Failure, JudgeRequest, PluginInfo, Score
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
+from phybench.plugins.contracts import PROBABILITY, Failure, JudgeRequest, PluginInfo, Score
 
 if TYPE_CHECKING:
     from torch import Tensor

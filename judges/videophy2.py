@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.judges.rating_replies import RatingReader, RatingReply, Reading, judged
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
+from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +138,7 @@ class VideoPhy2:
         return self._engine.score(requests, self._answer)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
         return RatingReader(self._reading).reread(reply)
 
     @staticmethod

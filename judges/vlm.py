@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from phybench.clip_parts import MediaForm
-from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.endpoint import ChatClient, Endpoint
 from phybench.errors import ConfigError
 from phybench.judges.vlm_questions import (
@@ -18,6 +17,7 @@ from phybench.judges.vlm_questions import (
     recorded_replies,
 )
 from phybench.judges.vlm_scoring import Combine, RecordedReplies, score_clips
+from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
@@ -148,7 +148,7 @@ class Vlm:
         return score_clips(requests, self._how, self._connected().complete)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
         return RecordedReplies(self._how).reread(reply)
 
     @staticmethod

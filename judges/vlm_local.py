@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.judges.vlm_questions import (
     Choice,
@@ -20,6 +19,7 @@ from phybench.judges.vlm_questions import (
 from phybench.judges.vlm_scoring import Combine, Questioning, RecordedReplies, score_clips
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.machine.model_folders import find_model
+from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
 if TYPE_CHECKING:
     from phybench.judges.vlm_transformers import LocalAnswers
@@ -127,7 +127,7 @@ class VlmLocal:
         return score_clips(requests, self._how, self._answers)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
         return RecordedReplies(self._how).reread(reply)
 
     @staticmethod

@@ -10,10 +10,10 @@ from statistics import fmean
 from typing import Any, Literal
 
 from phybench.clip_parts import ClipParts, Media, clip_parts
-from phybench.contracts import Failure, JudgeRequest, Score
 from phybench.endpoint import ChatRequest, Reply
 from phybench.judges.vlm_replies import Judgement, UnreadableError, read_reply
 from phybench.judges.vlm_template import Ask, Template
+from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.video import VideoError
 
 Combine = Literal["vote", "mean"]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from phybench.contracts import (
+from phybench.errors import ConfigError, MissingExtraError, PhybenchError
+from phybench.plugins.contracts import (
     BINARY,
     LIKERT,
     PROBABILITY,
@@ -23,7 +24,6 @@ from phybench.contracts import (
     VideoFile,
     VideoSettings,
 )
-from phybench.errors import ConfigError, MissingExtraError, PhybenchError
 
 __version__ = "0.1.0"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from phybench.executors.base import refuse_pool
-from phybench.registry import Kind, Opened, open_plugin
-from phybench.spec import PluginSpec
+from phybench.plugins.opened import Kind, Opened
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import PluginSpec
 
 
 def open_alone(kind: Kind, spec: PluginSpec) -> Opened:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from phybench.contracts import Failure
+from phybench.plugins.contracts import Failure
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

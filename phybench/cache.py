@@ -18,8 +18,8 @@ from filelock import FileLock
 
 from phybench.clips import TEMPORARY
 from phybench.codec import Value, from_json, to_json
-from phybench.contracts import Clip
 from phybench.errors import ConfigError, StorageError
+from phybench.plugins.contracts import Clip
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phybench.contracts import Clip
 from phybench.frame_sampling import sample_frames, spread
+from phybench.plugins.contracts import Clip
 from phybench.video import VideoError, probe
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from phybench.contracts import Clip, Failure, Frames, NoVideo, VideoFile
 from phybench.machine.digest import file_digest, text_digest
+from phybench.plugins.contracts import Clip, Failure, Frames, NoVideo, VideoFile
 from phybench.video import VideoError, probe, write_frames
 
 TEMPORARY = "tmp"

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import (
+from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
     Failure,

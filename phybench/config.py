@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError, unknown
-from phybench.spec import PluginSpec, make_spec, parse_spec
+from phybench.plugins.contracts import VideoSettings
+from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.view import View, make_view, parse_view
 
 MAX_SEEDS = 1000

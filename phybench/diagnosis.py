@@ -10,7 +10,8 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.environment import describe
 from phybench.machine.folders import default_folder
-from phybench.registry import KINDS, Kind, create, names
+from phybench.plugins.opened import KINDS, Kind
+from phybench.plugins.registry import create, names
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from phybench.cache import Cache
-from phybench.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
 from phybench.plan import Item, Plan, clip_key, fingerprint, refinement_key
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
 from phybench.view import View
 
 _BYTES_PER_PIXEL = 0.2

@@ -37,9 +37,9 @@ from phybench.completion import (
     first_problem,
     is_broken_json,
 )
-from phybench.contracts import Failure
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.metering import Meter, Usage
+from phybench.plugins.contracts import Failure
 
 if TYPE_CHECKING:
     import httpx

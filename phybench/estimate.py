@@ -8,7 +8,6 @@ from typing import Any
 
 from phybench.cache import Cache
 from phybench.codec import Value
-from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
 from phybench.disk import clip_bytes
 from phybench.plan import (
     Item,
@@ -20,7 +19,8 @@ from phybench.plan import (
     refinement_key,
     score_key,
 )
-from phybench.registry import Kind, Opened
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
+from phybench.plugins.opened import Kind, Opened
 from phybench.shortening import shortening_key
 from phybench.viewing import open_viewer, shown_to_judges, view_key
 

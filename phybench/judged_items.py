@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import Clip
 from phybench.machine.files import read_jsonl
+from phybench.plugins.contracts import Clip
 from phybench.records import ITEMS, SCORES
 
 ItemKey = tuple[str, int, str, str]

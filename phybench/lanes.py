@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from phybench.cache import Cache
 from phybench.codec import Value
-from phybench.contracts import Failure
 from phybench.executors.base import Done, Executor
-from phybench.registry import Opened
+from phybench.plugins.contracts import Failure
+from phybench.plugins.opened import Opened
 from phybench.work import Request
 
 Then = Callable[[Value], None]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from phybench.contracts import Failure
+from phybench.plugins.contracts import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,6 @@ from typing import Any
 
 from phybench.cache import Cache
 from phybench.codec import Value, plain
-from phybench.contracts import (
-    Clip,
-    ClipRequest,
-    Failure,
-    JudgeRequest,
-    Refinement,
-    Score,
-)
 from phybench.executors.base import Executor
 from phybench.lanes import Lane, Lanes, Then
 from phybench.plan import (
@@ -33,8 +25,9 @@ from phybench.plan import (
     refinement_key,
     score_key,
 )
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
+from phybench.plugins.opened import Kind, Opened
 from phybench.records import ITEMS, SCORES, RunWriter
-from phybench.registry import Kind, Opened
 from phybench.shortening import Shortening, shortening_key
 from phybench.viewing import open_viewer, shown_to_judges, view_key
 from phybench.work import Request

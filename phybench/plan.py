@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from phybench.config import RunConfig
-from phybench.contracts import (
+from phybench.errors import ConfigError
+from phybench.machine.digest import canonical_json, text_digest, value_digest
+from phybench.plugins.contracts import (
     ClipRequest,
     Failure,
     JudgeRequest,
@@ -19,13 +21,12 @@ from phybench.contracts import (
     TokenCounter,
     VideoSettings,
 )
-from phybench.errors import ConfigError
-from phybench.machine.digest import canonical_json, text_digest, value_digest
+from phybench.plugins.opened import Kind, Opened
+from phybench.plugins.registry import expand, open_plugin
+from phybench.plugins.spec import PluginSpec
 from phybench.prompts import PromptSet, check_text, load_prompts
-from phybench.registry import Kind, Opened, expand, open_plugin
 from phybench.seeds import item_seed
 from phybench.shortening import Shortener, Shortening, check_counting, too_long
-from phybench.spec import PluginSpec
 from phybench.video import ENCODER
 from phybench.view import VIEWER, View
 

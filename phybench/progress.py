@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from phybench.pipeline import Progress, StageCount
-from phybench.registry import Kind
+from phybench.plugins.opened import Kind
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import Prompt
 from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Prompt
 
 MAX_CHARACTERS = 10_000
 """Longest prompt accepted, in characters. Ours: about twenty times the longest prompt budget of

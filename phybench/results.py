@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phybench.contracts import Scale
 from phybench.errors import ConfigError
 from phybench.machine.files import read_json, read_jsonl
+from phybench.plugins.contracts import Scale
 from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import Any
 
 from phybench.cache import Cache
 from phybench.codec import plain
-from phybench.contracts import PluginInfo
 from phybench.errors import ConfigError, unknown
 from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
@@ -23,10 +22,11 @@ from phybench.machine.files import write_text
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.plan import Plan, fingerprint, instrument, warnings
+from phybench.plugins.contracts import PluginInfo
+from phybench.plugins.opened import Kind
 from phybench.prompts import group_columns
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter
 from phybench.refinements import describe_refinements
-from phybench.registry import Kind
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
 from phybench.truncation import split_by_truncation

@@ -12,12 +12,12 @@ from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.clips import store_clip
 from phybench.codec import Value
-from phybench.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.errors import ConfigError
 from phybench.leaderboard import csv_text
 from phybench.plan import fingerprint, instrument, score_key
-from phybench.registry import Opened
-from phybench.spec import parse_spec
+from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import parse_spec
 from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
 from phybench.view import View
 from phybench.viewing import open_viewer, shown_to_judges, view_key

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from phybench.contracts import Failure, PluginInfo, Refinement, TokenCounter
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement, TokenCounter
 
 if TYPE_CHECKING:
-    from phybench.registry import Opened
+    from phybench.plugins.opened import Opened
 
 TOKENS_PER_WORD = 1.5
 """Tokens that we allow a word when a length in tokens becomes one in words. English takes about 1.3

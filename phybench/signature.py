@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from phybench import __version__
-from phybench.contracts import VideoSettings
 from phybench.plan import Plan, fingerprint, instrument
-from phybench.registry import Opened
+from phybench.plugins.contracts import VideoSettings
+from phybench.plugins.opened import Opened
 
 
 def signatures(plan: Plan) -> dict[str, str]:

@@ -21,7 +21,8 @@ from typing import Any
 
 from phybench.clips import store_clip
 from phybench.codec import plain
-from phybench.contracts import (
+from phybench.machine.digest import canonical_json
+from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
     Failure,
@@ -37,7 +38,6 @@ from phybench.contracts import (
     Score,
     VideoFile,
 )
-from phybench.machine.digest import canonical_json
 
 _SEEDS = (0, 2**31 - 1, 12345)
 

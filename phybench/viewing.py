@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phybench.clips import keep
-from phybench.contracts import Clip, Failure, PluginInfo
 from phybench.machine.digest import text_digest
-from phybench.registry import Opened
-from phybench.spec import PluginSpec
+from phybench.plugins.contracts import Clip, Failure, PluginInfo
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import PluginSpec
 from phybench.video import ENCODER, MAX_PIXELS, VideoError, encode_frames, timed_frames
 from phybench.view import VIEWER, View
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from phybench.clips import store_clip
 from phybench.codec import Value
-from phybench.contracts import (
+from phybench.errors import StorageError
+from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
     Failure,
@@ -21,8 +22,7 @@ from phybench.contracts import (
     Score,
     VideoFile,
 )
-from phybench.errors import StorageError
-from phybench.registry import Kind
+from phybench.plugins.opened import Kind
 from phybench.shortening import Shortening
 
 Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.endpoint import Endpoint
 from phybench.errors import ConfigError
 from phybench.metering import Usage
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.refiners.chat_model import (
     Answer,
     ChatModel,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from phybench.contracts import Failure
 from phybench.endpoint import ChatClient, ChatRequest, Endpoint, Reply
 from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.machine.folders import default_folder
 from phybench.metering import Usage
+from phybench.plugins.contracts import Failure
 from phybench.refiners.paid_replies import PaidReplies
 from phybench.refiners.replies import ReplyError
 

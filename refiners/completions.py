@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from phybench.contracts import Failure
+from phybench.plugins.contracts import Failure
 
 Message = Mapping[str, str]
 """One turn of a conversation: ``role`` and ``content``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 
 
 class Identity:

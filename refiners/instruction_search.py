@@ -24,17 +24,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import Failure, Refinement, Score
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Failure, Refinement, Score
+from phybench.plugins.registry import create
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Question
 from phybench.refiners.replies import ReplyError
 from phybench.refiners.rewriting import read_wording
 from phybench.refiners.trials import Laboratory, Trial
-from phybench.registry import create
 from phybench.seeds import item_seed
-from phybench.spec import parse_spec
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch

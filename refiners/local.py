@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from phybench.contracts import Failure, Refinement
 from phybench.machine.devices import Device, Dtype
+from phybench.plugins.contracts import Failure, Refinement
 from phybench.refiners.completions import Completion, Sampling
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite

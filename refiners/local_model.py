@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from phybench.contracts import Failure, PluginInfo
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.machine.files import read_json
 from phybench.machine.model_folders import ModelFolder, find_model, has_chat_template
+from phybench.plugins.contracts import Failure, PluginInfo
 from phybench.refiners.completions import Completion, Engine, Message, Sampling
 
 EngineName = Literal["transformers", "vllm"]

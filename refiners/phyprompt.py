@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.machine.devices import Device, Dtype
 from phybench.machine.files import read_json
+from phybench.plugins.contracts import Failure, Refinement
 from phybench.refiners import reasoning
 from phybench.refiners.completions import Sampling
 from phybench.refiners.local import refinement

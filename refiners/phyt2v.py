@@ -23,9 +23,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from phybench.clip_parts import Media, clip_parts
-from phybench.contracts import Clip, Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Clip, Failure, PluginInfo, Refinement
+from phybench.plugins.registry import create
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Answer, Question
 from phybench.refiners.replies import (
@@ -45,7 +46,6 @@ from phybench.refiners.rewriting import (
     texts_schema,
 )
 from phybench.refiners.trials import Laboratory, Outcome, Trial
-from phybench.registry import create
 from phybench.video import VideoError
 
 T = TypeVar("T")

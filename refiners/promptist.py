@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.errors import MissingExtraError
 from phybench.machine.devices import Device, resolve_device
 from phybench.machine.model_folders import ModelFolder, find_model
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.refiners.replies import one_line
 
 if TYPE_CHECKING:

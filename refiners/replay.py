@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest
 from phybench.machine.files import read_jsonl
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.prompts import check_text
 from phybench.records import ITEMS
 from phybench.tables import cell, column, read_table

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from phybench.contracts import Failure, Refinement
 from phybench.errors import PhybenchError
+from phybench.plugins.contracts import Failure, Refinement
 
 if TYPE_CHECKING:
-    from phybench.contracts import Refiner
+    from phybench.plugins.contracts import Refiner
 
 
 class RefinementError(PhybenchError):
@@ -80,6 +80,6 @@ def load_rewriter(spec: str) -> Rewriter:
         ConfigError: If the refiner cannot be constructed.
     """
     from phybench.alone import open_alone
-    from phybench.spec import parse_spec
+    from phybench.plugins.spec import parse_spec
 
     return Rewriter(open_alone("refiner", parse_spec(spec)).plugin)

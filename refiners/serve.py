@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from phybench.contracts import Failure, Refinement, Refiner
+from phybench.plugins.contracts import Failure, Refinement, Refiner
 
 _MAX_BODY_BYTES = 2**20
 _READ_TIMEOUT_S = 30.0

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.machine.digest import code_digest, file_digest
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 
 _EVENTS = Path(__file__).with_name("template_events.json")
 _WORD = re.compile(r"[^\W\d_]+")

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.contracts import Failure
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Failure
 from phybench.refiners.completions import Completion, Message, Sampling
 from phybench.refiners.conversation import encode, load_tokenizer
 from phybench.refiners.local_model import Quantisation

@@ -13,11 +13,11 @@ from typing import Any
 from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.codec import Value
-from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.machine.folders import default_folder
 from phybench.plan import clip_key, fingerprint, score_key
-from phybench.registry import Opened
-from phybench.spec import parse_spec
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import parse_spec
 from phybench.work import Request, perform
 
 

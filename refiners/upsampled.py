@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from phybench.contracts import Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.tables import column, read_table
 
 _HEADING = re.compile(r"\A\s*#+(?:[^\n]*:)?[ \t]*\n")

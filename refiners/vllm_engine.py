@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import Failure
 from phybench.machine.files import read_json
+from phybench.plugins.contracts import Failure
 from phybench.refiners.completions import Completion, Message, Sampling
 from phybench.refiners.conversation import encode, load_tokenizer
 

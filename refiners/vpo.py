@@ -14,10 +14,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
 from phybench.machine.devices import Device, Dtype
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Failure, Refinement
 from phybench.refiners.completions import Sampling
 from phybench.refiners.local import refinement
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model

@@ -14,10 +14,11 @@ from phybench.audit.manipulations import INVARIANT, PHYSICAL, TEMPO
 from phybench.audit.regions import motion, moving_thing
 from phybench.audit.run import audit, preference, shortfalls
 from phybench.commands.audit import audit as audit_command
-from phybench.contracts import JudgeRequest, PluginInfo, Score
 from phybench.errors import ConfigError
-from phybench.registry import Opened, open_plugin
-from phybench.spec import PluginSpec, parse_spec
+from phybench.plugins.contracts import JudgeRequest, PluginInfo, Score
+from phybench.plugins.opened import Opened
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.video import read_frames, write_frames
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "videophy2"

@@ -19,8 +19,8 @@ from phybench.calibrate.prediction_powered import corrected_rate
 from phybench.calibrate.ranking import rank_correlations, ranking
 from phybench.calibrate.scores import from_run, human_labels
 from phybench.commands.calibrate import calibrate as calibrate_command
-from phybench.contracts import BINARY, LIKERT, PROBABILITY
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import BINARY, LIKERT, PROBABILITY
 from phybench.results import load_run
 
 LABELS = Path(__file__).parents[2] / "shared" / "data" / "videophy1" / "human_labels.csv"

@@ -248,10 +248,10 @@ def test_the_generators_budget_reaches_the_model(examples: Path) -> None:
 def test_a_generator_that_counts_characters_gets_fewer_words() -> None:
     from types import SimpleNamespace
 
-    from phybench.contracts import PluginInfo
-    from phybench.registry import Opened
+    from phybench.plugins.contracts import PluginInfo
+    from phybench.plugins.opened import Opened
+    from phybench.plugins.spec import PluginSpec
     from phybench.shortening import length_budget
-    from phybench.spec import PluginSpec
 
     def budget(limit: int | None, per_word: float) -> int | None:
         plugin = SimpleNamespace(count_tokens=lambda texts: [len(texts[0].split()) * per_word])

@@ -12,8 +12,8 @@ from harness import ROOT
 
 from phybench import Clip, ClipRequest, Frames, JudgeRequest, Refinement, Score
 from phybench.clips import store_clip
+from phybench.plugins.registry import create
 from phybench.prompts import load_prompts
-from phybench.registry import create
 from phybench.testing import check_generator, check_info, check_judge, check_refiner
 
 PROMPTS = [prompt.text for prompt in load_prompts("tabletop-test", 5).prompts]

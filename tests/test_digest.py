@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.contracts import PluginInfo
 from phybench.judges.kinematic import _fingerprint
 from phybench.machine.digest import code_digest, source_digest
-from phybench.registry import Kind, create
+from phybench.plugins.contracts import PluginInfo
+from phybench.plugins.opened import Kind
+from phybench.plugins.registry import create
 from phybench.tabletop.fingerprint import world_digest
 
 RULES = '''

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from phybench.commands.gate import gate
-from phybench.contracts import Failure, Score
 from phybench.errors import ConfigError
 from phybench.gate.baseline import Policy, read_baseline, record, write_baseline
 from phybench.gate.check import check_run
@@ -21,6 +20,7 @@ from phybench.gate.findings import Finding, Outcome, exit_code
 from phybench.gate.health import entropy_bits
 from phybench.gate.levels import detectable_drop, judge_level, parser_level
 from phybench.judges.readings import read_rating
+from phybench.plugins.contracts import Failure, Score
 
 Scores = NDArray[np.float64]
 

@@ -11,12 +11,13 @@ import fake_openai as fake
 import pytest
 from harness import do_run, run_config
 
-from phybench import ConfigError, Failure, PluginInfo, Score, registry
+from phybench import ConfigError, Failure, PluginInfo, Score
 from phybench.gate.baseline import Baseline, Policy, record
 from phybench.gate.check import check_run
 from phybench.gate.findings import Finding, Outcome
 from phybench.judges import combining, rating_replies, vlm_replies
-from phybench.spec import parse_spec
+from phybench.plugins import registry
+from phybench.plugins.spec import parse_spec
 
 FRAMES = "frames=8,width=64,height=64"
 

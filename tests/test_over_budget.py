@@ -18,10 +18,10 @@ from phybench.cache import Cache
 from phybench.codec import refiner_request_from_json, request_to_json
 from phybench.estimate import estimate
 from phybench.plan import Plan, build_plan, warnings
-from phybench.registry import Opened
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import PluginSpec
 from phybench.run import Outcome, execute, make_executor
 from phybench.shortening import Shortening
-from phybench.spec import PluginSpec
 
 BUDGET = 8
 LONG = "a ball rolls down a hill and then on and on and on"

@@ -22,14 +22,15 @@ from harness import (
 ray = pytest.importorskip("ray")
 
 from phybench.cache import Cache
-from phybench.contracts import Clip, ClipRequest, Score
 from phybench.errors import ConfigError, StorageError
 from phybench.executors.ray_actors import PluginActor, RayExecutor
 from phybench.pipeline import StageCount
 from phybench.plan import build_plan
-from phybench.registry import Kind, open_plugin
+from phybench.plugins.contracts import Clip, ClipRequest, Score
+from phybench.plugins.opened import Kind
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import make_spec, parse_spec
 from phybench.run import execute, make_executor
-from phybench.spec import make_spec, parse_spec
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from phybench import ConfigError, MissingExtraError
-from phybench.registry import create, expand, names, open_plugin
-from phybench.spec import parse_spec
+from phybench.plugins.registry import create, expand, names, open_plugin
+from phybench.plugins.spec import parse_spec
 
 
 def register(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench.errors import ConfigError
-from phybench.spec import PluginSpec, parse_spec
+from phybench.plugins.spec import PluginSpec, parse_spec
 
 NAMES = st.from_regex(r"[a-z][a-z0-9.-]{0,12}", fullmatch=True)
 PLAIN = st.from_regex(r"[A-Za-z0-9_./*:-]{1,20}", fullmatch=True)

@@ -20,17 +20,17 @@ from filelock import FileLock, Timeout
 
 from phybench.cache import Cache
 from phybench.config import RunConfig
-from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError, RunLockedError, unknown
 from phybench.machine.digest import file_digest, value_digest
 from phybench.machine.environment import describe
 from phybench.machine.files import read_json, write_text
 from phybench.machine.folders import default_folder
 from phybench.plan import build_plan
+from phybench.plugins.contracts import VideoSettings
+from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts import PromptSet, load_prompts
 from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
-from phybench.spec import PluginSpec, make_spec, parse_spec
 from phybench.training.recipe import Recipe, load_recipe
 
 Tell = Callable[[str], None]

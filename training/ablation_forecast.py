@@ -8,7 +8,7 @@ from typing import Any
 
 from phybench.cache import Cache
 from phybench.plan import fingerprint
-from phybench.registry import Opened
+from phybench.plugins.opened import Opened
 from phybench.training.ablation import Ablation, evaluated_arms
 from phybench.training.forecast import clip_bytes, forecast, total
 from phybench.training.recipe import Recipe

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from phybench.cache import Cache
 from phybench.codec import Value
-from phybench.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.executors.base import Done, Executor
 from phybench.plan import clip_key, fingerprint, score_key
-from phybench.registry import Opened
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
+from phybench.plugins.opened import Opened
 from phybench.work import Request
 
 

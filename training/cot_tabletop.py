@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from phybench.contracts import Prompt
+from phybench.plugins.contracts import Prompt
 from phybench.refiners.reasoning import ChainOfThought
 from phybench.tabletop.chance import Chance
 from phybench.tabletop.families import FAMILIES, build_scene, draw_looks

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from phybench.alone import open_alone
 from phybench.cache import Cache
-from phybench.contracts import Closing, Prompt, Refinement
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint, refinement_key
+from phybench.plugins.contracts import Closing, Prompt, Refinement
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
-from phybench.registry import Opened
 from phybench.seeds import item_seed
-from phybench.spec import parse_spec
 from phybench.training.cot import Triple, triple
 from phybench.work import Request, perform
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.cache import Cache
-from phybench.contracts import VideoSettings
 from phybench.plan import fingerprint
+from phybench.plugins.contracts import VideoSettings
+from phybench.plugins.opened import Opened
 from phybench.prompts import load_prompts
-from phybench.registry import Opened
 from phybench.training.recipe import Recipe
 from phybench.training.timing import timing_key
 

@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from phybench.contracts import Prompt, VideoSettings
 from phybench.errors import ConfigError, PhybenchError
 from phybench.machine.folders import default_folder
+from phybench.plugins.contracts import Prompt, VideoSettings
+from phybench.plugins.opened import Opened
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import parse_spec
 from phybench.prompts import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
-from phybench.registry import Opened, open_plugin
 from phybench.run import make_executor
-from phybench.spec import parse_spec
 from phybench.training.clip_scores import ClipScores
 from phybench.training.licences import check_licences
 from phybench.training.recipe import Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from phybench.errors import ConfigError
-from phybench.registry import Opened
+from phybench.plugins.opened import Opened
 
 _FORBIDDEN = ("hunyuan",)
 """Words of licences that forbid it: Tencent Hunyuan's ("must not use … any Output … to improve any

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from phybench.contracts import Clip
+from phybench.plugins.contracts import Clip
 from phybench.video import VideoError, read_frames
 
 

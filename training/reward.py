@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from phybench.contracts import Clip, ClipRequest, Failure, Scale, Score, VideoSettings
 from phybench.errors import PhybenchError
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, Scale, Score, VideoSettings
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.seeds import item_seed
 from phybench.training.clip_scores import ClipScores, Judged, Sample

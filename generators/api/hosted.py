@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.contracts import ClipRequest, Failure, PluginInfo, VideoFile
 from phybench.generators.api.jobs import JobRunner
 from phybench.generators.api.options import cut_utf16, settings_problem, utf16_units
 from phybench.generators.api.service import VideoService
 from phybench.generators.video_settings import over_budget_failure
+from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from phybench.contracts import VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.api.jobs import Limits
 from phybench.machine.folders import default_folder
+from phybench.plugins.contracts import VideoSettings
 
 
 def _mapping(value: object) -> object:

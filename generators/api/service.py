@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from phybench.attempts import AttemptError, failed, retry_after_s, transient
-from phybench.contracts import ClipRequest, Failure
+from phybench.plugins.contracts import ClipRequest, Failure
 
 _MODERATION = ("content_policy_violation", "moderation", "safety")
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.contracts import ClipRequest, Failure, Frames
 from phybench.generators.checkpoint_files import (
     MissingFile,
     find_weights,
@@ -31,6 +30,7 @@ from phybench.generators.port_plugin import (
     require_video_extra,
 )
 from phybench.generators.video_settings import Video
+from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 if TYPE_CHECKING:
     from phybench.generators.lavie.model import LaVieNetworks

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from phybench.contracts import Failure, JudgeRequest, Score
 from phybench.errors import ConfigError
 from phybench.judges.mplug_owl.dialogue import Dialogue
 from phybench.judges.mplug_owl.frames import normalise, read_clip
@@ -19,6 +18,7 @@ from phybench.judges.mplug_owl.quantize import quantize_language
 from phybench.judges.mplug_owl.settings import Settings
 from phybench.judges.mplug_owl.tokens import OwlTokenizer
 from phybench.judges.mplug_owl.weights import build_model, read_tensors
+from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.video import VideoError
 
 if TYPE_CHECKING:

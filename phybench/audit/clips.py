@@ -11,8 +11,8 @@ import numpy as np
 
 from phybench.audit.regions import Frames
 from phybench.clips import store_clip
-from phybench.contracts import Clip, ClipRequest, JudgeRequest, VideoFile
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Clip, ClipRequest, JudgeRequest, VideoFile
 from phybench.video import VideoError, read_frames
 
 NORMAL_CRF, COARSE_CRF = 12, 28
@@ -71,9 +71,9 @@ def from_table(path: Path, root: Path | None = None, limit: int | None = None) -
 
 def from_tabletop(count: int, seed: int = 0) -> list[Intact]:
     """Lawful clips of the embedded world that show what their prompt asks for."""
-    from phybench.contracts import Frames as Generated
+    from phybench.plugins.contracts import Frames as Generated
+    from phybench.plugins.registry import create
     from phybench.prompts import load_prompts
-    from phybench.registry import create
 
     generator, oracle = create("generator", "tabletop"), create("judge", "oracle")
     prompts = load_prompts("tabletop-test").prompts

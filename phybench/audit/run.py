@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from phybench.audit.clips import COARSE_CRF, BrokenPair, Intact, stored, swapped_prompts
 from phybench.audit.manipulations import INVARIANT, PHYSICAL, TEMPO, Change
-from phybench.contracts import JudgeRequest, Score
-from phybench.registry import Opened
+from phybench.plugins.contracts import JudgeRequest, Score
+from phybench.plugins.opened import Opened
 from phybench.statistics.interval import Interval
 from phybench.statistics.rates import arm_mean, wilson
 from phybench.work import perform

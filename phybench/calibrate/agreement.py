@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phybench.contracts import Scale
+from phybench.plugins.contracts import Scale
 from phybench.statistics.interval import Interval, undefined
 
 RESAMPLES = 1_000

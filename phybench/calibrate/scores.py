@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.contracts import BINARY, LIKERT, Scale
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import BINARY, LIKERT, Scale
 from phybench.results import Run
 from phybench.tables import MODEL_COLUMNS, PROMPT_COLUMNS, column, optional_column
 

@@ -42,7 +42,7 @@ def audit(
     from phybench.audit.run import audit as run_audit
     from phybench.audit.run import shortfalls, to_json
     from phybench.errors import ConfigError
-    from phybench.spec import parse_spec
+    from phybench.plugins.spec import parse_spec
 
     if limit < 2 or violations < 0:
         raise ConfigError(f"Expected --limit ≥ 2 and --violations ≥ 0, not {limit}, {violations}.")

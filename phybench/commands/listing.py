@@ -13,8 +13,9 @@ def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """List refiners, generators, judges and prompt sets."""
+    from phybench.plugins.opened import KINDS
+    from phybench.plugins.registry import names
     from phybench.prompts import bundled_sets
-    from phybench.registry import KINDS, names
 
     found = {f"{kind}s": names(kind) for kind in KINDS}
     found["prompt sets"] = list(bundled_sets())

@@ -12,9 +12,9 @@ import typer
 from phybench.commands.console import note
 
 if TYPE_CHECKING:
-    from phybench.contracts import Failure, Refinement
-    from phybench.registry import Opened
-    from phybench.spec import PluginSpec
+    from phybench.plugins.contracts import Failure, Refinement
+    from phybench.plugins.opened import Opened
+    from phybench.plugins.spec import PluginSpec
 
 
 def refine(
@@ -45,8 +45,8 @@ def refine(
     from phybench.alone import open_alone
     from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
+    from phybench.plugins.spec import parse_spec
     from phybench.seeds import item_seed
-    from phybench.spec import parse_spec
 
     if not 1 <= n <= MAX_SEEDS:
         raise ConfigError(f"Expected `n` to be in 1..{MAX_SEEDS}, but got {n}.")
@@ -69,10 +69,10 @@ def refine(
 
 
 def _counter(generator: str) -> Opened:
-    from phybench.contracts import TokenCounter
     from phybench.errors import ConfigError
-    from phybench.registry import open_plugin
-    from phybench.spec import parse_spec
+    from phybench.plugins.contracts import TokenCounter
+    from phybench.plugins.registry import open_plugin
+    from phybench.plugins.spec import parse_spec
 
     opened = open_plugin("generator", parse_spec(generator))
     if not isinstance(opened.plugin, TokenCounter):
@@ -82,7 +82,7 @@ def _counter(generator: str) -> Opened:
 
 def _within_budget(spec: PluginSpec, generator: Opened | None) -> PluginSpec:
     """The refiner's SPEC with the generator's budget, where it takes one and none is given."""
-    from phybench.registry import with_default
+    from phybench.plugins.registry import with_default
     from phybench.shortening import length_budget
 
     budget = None if generator is None else length_budget(generator)
@@ -94,7 +94,7 @@ def _system_prompt(spec: PluginSpec) -> str:
     from dataclasses import replace
 
     from phybench.errors import ConfigError
-    from phybench.registry import accepts, create
+    from phybench.plugins.registry import accepts, create
 
     unused = {name: "" for name in ("key_env", "retires") if accepts("refiner", spec, name)}
     plugin = create("refiner", replace(spec, options={**spec.options, **unused}))
@@ -125,7 +125,7 @@ def _token_counts(
     generator: Opened | None, results: Sequence[Refinement | Failure]
 ) -> list[tuple[int, int | None] | None]:
     """Per result, tokens as the generator counts them and its budget."""
-    from phybench.contracts import Refinement
+    from phybench.plugins.contracts import Refinement
 
     if generator is None:
         return [None] * len(results)
@@ -148,7 +148,7 @@ def _show(
     import json
 
     from phybench.codec import plain
-    from phybench.contracts import Failure
+    from phybench.plugins.contracts import Failure
 
     failed = isinstance(result, Failure)
     if as_json:

@@ -15,8 +15,8 @@ from phybench.errors import MissingExtraError
 if TYPE_CHECKING:
     from phybench.config import RunConfig
     from phybench.metrics import CellMetrics
+    from phybench.plugins.spec import PluginSpec
     from phybench.run import Outcome
-    from phybench.spec import PluginSpec
 
 DEFAULT_REFINERS = ("identity", "template")
 TRAINED_HERE = "phyprompt-mini"
@@ -175,7 +175,7 @@ def _config(
 ) -> RunConfig:
     """Flags over the file over the defaults."""
     from phybench.config import RunConfig, read_config, specs
-    from phybench.contracts import VideoSettings
+    from phybench.plugins.contracts import VideoSettings
 
     given: dict[str, Any] = read_config(file) if file else {}
     given.update({name: specs(values) for name, values in plugins.items() if values})
@@ -196,7 +196,7 @@ def _config(
 
 
 def _default_refiners(generators: Sequence[PluginSpec]) -> tuple[str, ...]:
-    from phybench.registry import create
+    from phybench.plugins.registry import create
 
     if any(spec.name != "tabletop" for spec in generators):
         return DEFAULT_REFINERS

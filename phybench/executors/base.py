@@ -13,7 +13,7 @@ from typing import Protocol
 
 from phybench.codec import Value
 from phybench.errors import ConfigError
-from phybench.registry import Opened
+from phybench.plugins.opened import Opened
 from phybench.work import Request
 
 

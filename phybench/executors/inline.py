@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phybench.executors.base import Done
-from phybench.registry import Opened
+from phybench.plugins.opened import Opened
 from phybench.work import Request, timed
 
 

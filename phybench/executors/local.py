@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phybench.contracts import Closing
 from phybench.executors.base import Done, refuse_gpu_shares, refuse_pool
 from phybench.executors.inline import InlineCalls
 from phybench.executors.process import WorkerDiedError, WorkerProcess
-from phybench.registry import Opened
+from phybench.plugins.contracts import Closing
+from phybench.plugins.opened import Opened
 from phybench.work import Request
 
 

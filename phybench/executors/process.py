@@ -12,10 +12,10 @@ from typing import Any
 
 import phybench
 from phybench.codec import Value, from_json, request_to_json
-from phybench.contracts import PluginInfo, Scale, VideoSettings
 from phybench.errors import ConfigError, StorageError
-from phybench.registry import Kind
-from phybench.spec import PluginSpec
+from phybench.plugins.contracts import PluginInfo, Scale, VideoSettings
+from phybench.plugins.opened import Kind
+from phybench.plugins.spec import PluginSpec
 from phybench.work import Request
 
 

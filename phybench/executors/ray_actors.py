@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from phybench.codec import Value
-from phybench.contracts import Closing
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
 from phybench.executors.base import Done, refuse_pool
 from phybench.executors.inline import InlineCalls
-from phybench.registry import Kind, Opened, open_plugin
-from phybench.spec import PluginSpec
+from phybench.plugins.contracts import Closing
+from phybench.plugins.opened import Kind, Opened
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import PluginSpec
 from phybench.work import Request, timed
 
 _CONNECT_S = 5.0

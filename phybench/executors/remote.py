@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from phybench.codec import Value
-from phybench.contracts import (
+from phybench.executors.process import WorkerDiedError, WorkerProcess
+from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
     Failure,
@@ -19,9 +20,8 @@ from phybench.contracts import (
     Score,
     VideoFile,
 )
-from phybench.executors.process import WorkerDiedError, WorkerProcess
-from phybench.registry import Kind
-from phybench.spec import PluginSpec
+from phybench.plugins.opened import Kind
+from phybench.plugins.spec import PluginSpec
 from phybench.work import Request
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from phybench.contracts import Closing
 from phybench.executors.base import Done, refuse_pool
-from phybench.registry import Opened
+from phybench.plugins.contracts import Closing
+from phybench.plugins.opened import Opened
 from phybench.work import Request, timed
 
 

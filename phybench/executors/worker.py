@@ -23,8 +23,9 @@ from phybench.codec import (
     to_json,
 )
 from phybench.errors import ConfigError, StorageError
-from phybench.registry import Kind, create
-from phybench.spec import PluginSpec
+from phybench.plugins.opened import Kind
+from phybench.plugins.registry import create
+from phybench.plugins.spec import PluginSpec
 from phybench.work import Request, timed
 
 

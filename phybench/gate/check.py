@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from phybench.codec import Value
-from phybench.contracts import Failure, JudgeRequest, Score
 from phybench.errors import ConfigError
 from phybench.gate.baseline import Baseline, Frozen, finished_header, frozen_item
 from phybench.gate.findings import Finding, Outcome
 from phybench.gate.health import health
 from phybench.gate.levels import arm_level, judge_level, parser_level, refinement_changes
 from phybench.judged_items import ItemKey, JudgedItem, clip_of, read_items
-from phybench.registry import Opened, open_plugin, open_rereader
-from phybench.spec import PluginSpec, make_spec
+from phybench.plugins.contracts import Failure, JudgeRequest, Score
+from phybench.plugins.opened import Opened
+from phybench.plugins.registry import open_plugin, open_rereader
+from phybench.plugins.spec import PluginSpec, make_spec
 from phybench.work import perform
 
 _BATCH = 64

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.contracts import Failure, RereadsReplies, Score
 from phybench.gate.baseline import Baseline, Frozen, Policy
 from phybench.gate.findings import Finding, Outcome
 from phybench.judged_items import ItemKey
+from phybench.plugins.contracts import Failure, RereadsReplies, Score
 from phybench.statistics.mcnemar import sign_flip_test
 from phybench.statistics.multiplicity import holm
 from phybench.statistics.paired import bootstrap_ratio

@@ -75,9 +75,9 @@ def main(preset: str, folder: Path) -> None:
     import tiny_pipelines
     import torch
 
-    from phybench.contracts import ClipRequest, Failure
     from phybench.generators.diffusers_video import DiffusersVideo
     from phybench.machine.digest import text_digest
+    from phybench.plugins.contracts import ClipRequest, Failure
 
     torch.set_num_threads(1)
     sizes = {"frames": 9, "width": 32, "height": 32, "steps": 2}

@@ -8,9 +8,9 @@ from typing import Any
 import fake_service as fake
 import pytest
 
-from phybench.contracts import ClipRequest, Failure, VideoFile
 from phybench.generators.api.fal import fal
 from phybench.generators.api.runway import runway
+from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
 
 PROMPT = ClipRequest("a ball falls", 7)
 ENDPOINT = "fal-ai/pika/v2.2/text-to-video"

@@ -17,11 +17,11 @@ pytest.importorskip("httpx")
 pytest.importorskip("runwayml")
 pytest.importorskip("tenacity")
 
-from phybench.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.options import cut_utf16, utf16_units
-from phybench.registry import create
+from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
+from phybench.plugins.registry import create
 from phybench.video import probe
 
 pytestmark = pytest.mark.usefixtures("keys", "no_waiting")

@@ -17,9 +17,9 @@ from test_command import program
 from test_lavie import checkpoint as lavie_checkpoint
 from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
 
-from phybench.contracts import ClipRequest, Frames, VideoFile
 from phybench.machine.digest import file_digest, text_digest
-from phybench.registry import create
+from phybench.plugins.contracts import ClipRequest, Frames, VideoFile
+from phybench.plugins.registry import create
 
 __all__ = ["lavie_checkpoint", "program", "videocrafter2_checkpoint"]
 REQUESTS = [

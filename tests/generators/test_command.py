@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from phybench.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.command import Command
-from phybench.registry import create
+from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
+from phybench.plugins.registry import create
 from phybench.testing import check_generator
 from phybench.video import probe, read_frames
 

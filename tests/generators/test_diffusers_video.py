@@ -20,12 +20,12 @@ pytest.importorskip("diffusers")
 import tiny_pipelines
 import torch
 
-from phybench.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.diffusers_video import DiffusersVideo
 from phybench.generators.model_card import PRESETS, load_card
 from phybench.generators.pipeline_traits import TRAITS
-from phybench.registry import create, names
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
+from phybench.plugins.registry import create, names
 
 # Frames, side, steps that each tiny pipeline can make; the rest takes 9 frames of 16×16.
 SHAPES: dict[str, tuple[int, int, int | None]] = {
@@ -420,7 +420,7 @@ def test_missing_weights_stop_early_without_importing_torch(tmp_path: Path) -> N
     code = (
         "import sys\n"
         "from phybench.errors import ConfigError\n"
-        "from phybench.registry import create\n"
+        "from phybench.plugins.registry import create\n"
         "try: create('generator', 'cogvideox')\n"
         "except ConfigError: pass\n"
         "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules\n"

@@ -19,10 +19,10 @@ from harness import do_run, phybench, rows, run_config
 from test_lavie import checkpoint as lavie_checkpoint
 from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
 
-from phybench.contracts import ClipRequest
 from phybench.errors import ConfigError
 from phybench.plan import build_plan
-from phybench.registry import create
+from phybench.plugins.contracts import ClipRequest
+from phybench.plugins.registry import create
 from phybench.testing import check_generator
 
 __all__ = ["lavie_checkpoint", "videocrafter2_checkpoint"]

@@ -16,7 +16,6 @@ import tiny_pipelines
 import torch
 from random_weights import random_tensors
 
-from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.clip_text import fit
 from phybench.generators.lavie import model as model_of
@@ -27,6 +26,7 @@ from phybench.generators.lavie.temporal import (
     RotaryEmbedding,
     distance_bucket,
 )
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, VideoSettings
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 PARITY = SHARED / "parity" / "lavie"

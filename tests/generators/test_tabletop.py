@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phybench.contracts import (
+from phybench.generators.tabletop import Tabletop
+from phybench.judges.oracle import Oracle
+from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
     Failure,
@@ -18,8 +20,6 @@ from phybench.contracts import (
     TokenCounter,
     VideoSettings,
 )
-from phybench.generators.tabletop import Tabletop
-from phybench.judges.oracle import Oracle
 from phybench.refiners.template import Template
 from phybench.tabletop import fingerprint
 from phybench.tabletop.clips import truth

@@ -16,7 +16,6 @@ import tiny_pipelines
 import torch
 from random_weights import random_tensors
 
-from phybench.contracts import ClipRequest, Failure, Frames, VideoSettings
 from phybench.errors import ConfigError
 from phybench.generators.clip_text import clean, fit
 from phybench.generators.videocrafter2 import model as vc2
@@ -29,6 +28,7 @@ from phybench.generators.videocrafter2.sampler import (
     rescale_table,
     sample,
 )
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, VideoSettings
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 PARITY = SHARED / "parity" / "videocrafter2"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from clip_files import BAD_KINDS, write_bad_clip
 
-from phybench.contracts import Clip, Failure, JudgeRequest, Score
 from phybench.judges.kinematic import Kinematic
 from phybench.judges.kinematics.assess import assess
 from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.machine.digest import file_digest
+from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score
 from phybench.tabletop.clips import draw
 from phybench.testing import check_judge
 from phybench.video import read_frames, write_frames

@@ -6,7 +6,7 @@ import pytest
 from harness import do_run, run_config
 
 from phybench import BINARY, LIKERT, Clip, ConfigError, JudgeRequest, Score
-from phybench.registry import create
+from phybench.plugins.registry import create
 from phybench.testing import check_judge
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from phybench.contracts import Clip, JudgeRequest
 from phybench.judges.oracle import Oracle
+from phybench.plugins.contracts import Clip, JudgeRequest
 from phybench.tabletop.clips import draw, truth
 from phybench.tabletop.families import build_scene
 from phybench.tabletop.scene import Look

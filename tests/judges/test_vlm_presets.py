@@ -11,7 +11,7 @@ import pytest
 
 import phybench.judges
 from phybench import Clip, ConfigError, JudgeRequest
-from phybench.registry import create
+from phybench.plugins.registry import create
 from phybench.video import write_frames
 
 PRESETS = sorted(path.stem for path in Path(phybench.judges.__file__).parent.glob("presets/*.yaml"))

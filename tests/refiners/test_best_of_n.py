@@ -9,13 +9,13 @@ pytest.importorskip("httpx", reason="the extra `api` is not installed")
 from fake_openai import FakeOpenAI, reply
 from harness import do_run, run_config
 
-from phybench.contracts import Failure
 from phybench.errors import ConfigError
 from phybench.plan import fingerprint
+from phybench.plugins.contracts import Failure
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.best_of_n import BestOfN, candidate_seed
-from phybench.registry import open_plugin
 from phybench.seeds import item_seed
-from phybench.spec import parse_spec
 from phybench.testing import check_refiner
 
 PROMPTS = ["a ball rolls", "water is poured into a glass"]

@@ -25,12 +25,12 @@ from fake_openai import (
     truncated,
 )
 
-from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Failure, Refinement
+from phybench.plugins.registry import create, names, resolve
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.chat import Chat
 from phybench.refiners.rewriting import read_wording
-from phybench.registry import create, names, resolve
-from phybench.spec import parse_spec
 from phybench.testing import check_refiner
 
 PROMPT = "A ball rolls down a hill."

@@ -10,8 +10,8 @@ pytest.importorskip("torch", reason="the extra `local` is not installed")
 
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
-from phybench.contracts import Failure, Refinement
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Failure, Refinement
 from phybench.refiners.local import Local
 from phybench.refiners.rewriting import rewriting_task
 from phybench.shortening import Shortening

@@ -9,8 +9,8 @@ pytest.importorskip("torch", reason="the extra `local` is not installed")
 
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
-from phybench.contracts import Failure
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Failure
 from phybench.refiners.phyprompt import (
     CARD_FILE,
     CheckpointCard,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from phybench.contracts import Refinement
+from phybench.plugins.contracts import Refinement
+from phybench.plugins.registry import create
 from phybench.refiners.phyprompt import default_checkpoint, read_card
-from phybench.registry import create
 
 PROMPTS = [
     "A red ball falls onto a table.",

@@ -9,9 +9,9 @@ pytest.importorskip("PIL", reason="the extra that encodes frames is not installe
 
 from fake_openai import FakeOpenAI, reply
 
-from phybench.contracts import Failure
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.plugins.contracts import Failure
 from phybench.refiners.phyt2v import PhyT2V
 from phybench.testing import check_refiner
 

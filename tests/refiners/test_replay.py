@@ -7,7 +7,7 @@ import pytest
 from harness import do_run, numbers, rows, run_config, write_prompts
 
 from phybench import ConfigError, Failure, Refinement
-from phybench.registry import create
+from phybench.plugins.registry import create
 from phybench.testing import check_refiner
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from phybench.contracts import Failure, PluginInfo, Refinement
+from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.refiners.serve import RefinerServer
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.contracts import Failure, Refiner
+from phybench.plugins.contracts import Failure, Refiner
 from phybench.refiners.template import Template
 from phybench.tabletop.language import lexicon, understand
 from phybench.tabletop.prompt_sets import build

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from phybench.contracts import Failure
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Failure
 from phybench.refiners.upsampled import Upsampled, cleaned
 from phybench.testing import check_refiner
 

@@ -15,10 +15,10 @@ pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 from tiny_language_models import build_model, build_tokenizer, save, teach
 from vllm_server import served
 
-from phybench.contracts import Refinement
+from phybench.plugins.contracts import Refinement
+from phybench.plugins.registry import create
 from phybench.refiners.local import Local
 from phybench.refiners.rewriting import rewriting_task
-from phybench.registry import create
 
 pytestmark = pytest.mark.extended
 

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from phybench.commands.train import app
-from phybench.contracts import LIKERT
 from phybench.errors import ConfigError
 from phybench.machine.files import read_json
+from phybench.plugins.contracts import LIKERT
 from phybench.results import Cell, Run, Status
 from phybench.training.ablation import (
     VARIANTS,

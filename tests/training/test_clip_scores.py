@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import waiting_plugins
 
-from phybench.contracts import Clip, ClipRequest
-from phybench.registry import open_plugin
+from phybench.plugins.contracts import Clip, ClipRequest
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import make_spec
 from phybench.run import make_executor
-from phybench.spec import make_spec
 from phybench.training.clip_scores import ClipScores, Sample
 
 

@@ -8,8 +8,8 @@ import pytest
 from fake_openai import FakeOpenAI, reply
 
 from phybench.cache import Cache
-from phybench.contracts import Prompt
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Prompt
 from phybench.prompts import load_prompts
 from phybench.refiners.reasoning import ChainOfThought, parse
 from phybench.tabletop.families import FAMILIES
@@ -209,7 +209,7 @@ def test_phygenbench_targets_are_taken_word_for_word(workplace):
 
 
 def test_the_tabletop_recipe_and_every_plugin_of_the_recipes_is_known():
-    from phybench.registry import names
+    from phybench.plugins.registry import names
 
     for recipe in map(load_recipe, ["phyprompt-7b", "phyprompt-3b", "phyprompt-1.5b"]):
         assert recipe.reward.generator in names("generator")

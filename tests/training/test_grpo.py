@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from phybench.contracts import Failure, Frames, PluginInfo, Score
 from phybench.errors import ConfigError
 from phybench.executors.serial import SerialExecutor
 from phybench.machine.files import read_jsonl
+from phybench.plugins.contracts import Failure, Frames, PluginInfo, Score
+from phybench.plugins.opened import Opened
+from phybench.plugins.spec import PluginSpec
 from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
-from phybench.registry import Opened
-from phybench.spec import PluginSpec
 from phybench.training.callbacks import LOG
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at

@@ -7,7 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from phybench.contracts import (
+from phybench.errors import ConfigError
+from phybench.executors.serial import SerialExecutor
+from phybench.gate.training_log import check_log, read_log
+from phybench.judges.rating_replies import RatingReply, judged
+from phybench.machine.files import read_jsonl
+from phybench.plugins.contracts import (
     LIKERT,
     Clip,
     Failure,
@@ -17,15 +22,11 @@ from phybench.contracts import (
     Score,
     VideoSettings,
 )
-from phybench.errors import ConfigError
-from phybench.executors.serial import SerialExecutor
-from phybench.gate.training_log import check_log, read_log
-from phybench.judges.rating_replies import RatingReply, judged
-from phybench.machine.files import read_jsonl
+from phybench.plugins.opened import Opened
+from phybench.plugins.registry import open_plugin
+from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.registry import Opened, open_plugin
 from phybench.run import make_executor
-from phybench.spec import PluginSpec, parse_spec
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at
 from phybench.training.licences import check_licences

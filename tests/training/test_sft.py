@@ -8,8 +8,8 @@ from tiny_training import PROMPTS, triples
 from typer.testing import CliRunner
 
 from phybench.commands.train import app
-from phybench.contracts import Refinement
 from phybench.errors import ConfigError
+from phybench.plugins.contracts import Refinement
 from phybench.refiners.phyprompt import PhyPrompt, read_card
 from phybench.training.recipe import load_recipe
 from phybench.training.setup import claim

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from phybench.contracts import Generator, Judge, PluginInfo, Refiner, RereadsReplies
 from phybench.errors import ConfigError, MissingExtraError, unknown
-from phybench.spec import PluginSpec, make_spec, parse_spec
+from phybench.plugins.contracts import PluginInfo, RereadsReplies
+from phybench.plugins.opened import METHODS, Kind, Opened
+from phybench.plugins.options import _arguments
+from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 
-Kind = Literal["refiner", "generator", "view", "judge"]
-"""A stage of a run. A view is no plugin of anyone's: its options alone say what it is."""
-Plugin = Refiner | Generator | Judge
-KINDS: tuple[Kind, ...] = ("refiner", "generator", "judge")
-METHODS: Mapping[Kind, str] = {"refiner": "refine", "generator": "generate", "judge": "score"}
 _EXTRAS = {
     "torch": "local",
     "transformers": "local",
@@ -37,23 +31,6 @@ _EXTRAS = {
     "fal_client": "api",
     "pyarrow": "parquet",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A plugin that is ready to be described and called in this process.
-
-    Args:
-        kind: What it is.
-        spec: How the user asked for it.
-        plugin: The object.
-        info: Its description, with the user's label if one was given.
-    """
-
-    kind: Kind
-    spec: PluginSpec
-    plugin: Any
-    info: PluginInfo
 
 
 def group(kind: Kind) -> str:
@@ -120,7 +97,7 @@ def open_rereader(spec: PluginSpec) -> RereadsReplies | None:
     """What reads a judge's raw replies again, if possible without its weights, key or server.
 
     Returns:
-        ``None`` if the judge cannot reread (see :class:`~phybench.contracts.RereadsReplies`), or
+        ``None`` if the judge cannot reread (see :class:`~phybench.plugins.contracts.RereadsReplies`), or
         runs in another interpreter.
 
     Raises:
@@ -249,51 +226,3 @@ def _missing(kind: Kind, name: str, error: ModuleNotFoundError) -> ConfigError:
     if module in _EXTRAS:
         return MissingExtraError(f"{kind} `{name}`", module, _EXTRAS[module])
     return ConfigError(f"{kind} `{name}` needs `{error.name}`, which is not installed.")
-
-
-def _arguments(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
-    """Check options against the factory's signature and turn strings into its types."""
-    signature = inspect.signature(factory)
-    accepted = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-    }
-    for name in options:
-        if name not in accepted:
-            raise ConfigError(unknown(f"option of {what}", name, accepted))
-    for name, parameter in accepted.items():
-        if parameter.default is parameter.empty and name not in options:
-            raise ConfigError(f"Expected {what} to be given `{name}`, but it is missing.")
-    return _coerced(what, factory, options) if options else {}
-
-
-def _coerced(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    hints = typing.get_type_hints(function, include_extras=True)
-    arguments: dict[str, Any] = {}
-    for name, value in options.items():
-        hint = hints.get(name, str)
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config(hint, ConfigDict))
-        try:
-            arguments[name] = adapter.validate_python(_listed(hint, value))
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise ConfigError(
-                f"Expected option `{name}` of {what} to be valid, but got {value!r}: {reason}."
-            ) from error
-    return arguments
-
-
-def _config(hint: Any, config: Any) -> Any:
-    """Numbers given for text options (``revision=2`` from YAML) are text."""
-    return config(coerce_numbers_to_str=True) if hint in {str, str | None} else None
-
-
-def _listed(hint: Any, value: object) -> object:
-    """``a|b`` stands for a list where the option is one."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    listed = any(typing.get_origin(option) in {list, tuple, set, frozenset} for option in options)
-    return value.split("|") if listed and isinstance(value, str) else value

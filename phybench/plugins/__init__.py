@@ -1,0 +1,1 @@
+"""What a plugin is: contracts, registry, SPEC strings and options."""
