@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from phybench.clip_parts import MediaForm
-from phybench.endpoint import ChatClient, Endpoint
 from phybench.errors import ConfigError
 from phybench.judges.vlm_questions import (
     Choice,
@@ -18,6 +17,7 @@ from phybench.judges.vlm_questions import (
 )
 from phybench.judges.vlm_scoring import Combine, RecordedReplies, score_clips
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
+from phybench.services.chat_client import ChatClient, Endpoint
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

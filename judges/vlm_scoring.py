@@ -10,10 +10,10 @@ from statistics import fmean
 from typing import Any, Literal
 
 from phybench.clip_parts import ClipParts, Media, clip_parts
-from phybench.endpoint import ChatRequest, Reply
 from phybench.judges.vlm_replies import Judgement, UnreadableError, read_reply
 from phybench.judges.vlm_template import Ask, Template
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
+from phybench.services.chat_client import ChatRequest, Reply
 from phybench.video import VideoError
 
 Combine = Literal["vote", "mean"]
@@ -51,7 +51,7 @@ def score_clips(
     """Ask everything about all clips at once; one result per clip, in order.
 
     Failure kinds: ``no-video``, ``decode``, ``parse``, and those of
-    :meth:`phybench.endpoint.ChatClient.complete`.
+    :meth:`phybench.services.chat_client.ChatClient.complete`.
     """
     prepared = [_parts(request, how.media) for request in requests]
     asked = [

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from phybench.endpoint import ChatRequest, Reply
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
+from phybench.services.chat_client import ChatRequest, Reply
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 

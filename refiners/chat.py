@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phybench.endpoint import Endpoint
 from phybench.errors import ConfigError
-from phybench.metering import Usage
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.refiners.chat_model import (
     Answer,
@@ -29,6 +27,8 @@ from phybench.refiners.rewriting import (
     RewritingTask,
     rewriting_task,
 )
+from phybench.services.chat_client import Endpoint
+from phybench.services.usage import Usage
 from phybench.shortening import Shortening
 
 

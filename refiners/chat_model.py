@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from phybench.endpoint import ChatClient, ChatRequest, Endpoint, Reply
 from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.machine.folders import default_folder
-from phybench.metering import Usage
 from phybench.plugins.contracts import Failure
 from phybench.refiners.paid_replies import PaidReplies
 from phybench.refiners.replies import ReplyError
+from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
+from phybench.services.usage import Usage
 
 T = TypeVar("T")
 Structured = Literal["schema", "json", "none"]
@@ -114,7 +114,7 @@ class ChatModel:
         An unusable reply is asked for again with the next seed, a cut one with twice the tokens.
         A usable reply is kept and never asked for again; equal questions are asked once.
 
-        Failure kinds: those of :meth:`phybench.endpoint.ChatClient.complete` and of
+        Failure kinds: those of :meth:`phybench.services.chat_client.ChatClient.complete` and of
         :class:`phybench.refiners.replies.ReplyError`.
         """
         keys = [self._key(question) for question in questions]

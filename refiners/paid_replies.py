@@ -14,7 +14,7 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
-from phybench.endpoint import Reply
+from phybench.services.chat_client import Reply
 
 
 class PaidReplies:

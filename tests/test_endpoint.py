@@ -11,8 +11,8 @@ import fake_openai as fake
 import pytest
 
 from phybench import Failure
-from phybench.endpoint import ChatClient, ChatRequest, Endpoint, Reply
 from phybench.errors import ConfigError
+from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
 
 KEY = "sk-test-1234567890-secret"
 
@@ -193,7 +193,7 @@ def test_a_server_that_hangs_times_out():
 
 
 def test_a_reply_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr("phybench.endpoint.MAX_REPLY_BYTES", 10_000)
+    monkeypatch.setattr("phybench.services.chat_client.MAX_REPLY_BYTES", 10_000)
     result, _ = one(fake.reply("x" * 20_000))
     assert (result.kind, result.retryable) == ("parse", False)
 

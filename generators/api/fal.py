@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from phybench.attempts import failed
 from phybench.errors import ConfigError
 from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
 from phybench.generators.api.jobs import JobRunner
@@ -37,6 +36,7 @@ from phybench.generators.api.transport import (
     submit,
 )
 from phybench.plugins.contracts import ClipRequest, Failure
+from phybench.services.retries import failed
 
 _NAME = "fal"
 _REFUSALS = ("content_policy_violation",)

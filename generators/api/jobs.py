@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from phybench.attempts import AttemptError, with_retries
 from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.service import (
     AmbiguousCreateError,
@@ -25,6 +24,7 @@ from phybench.generators.api.service import (
 from phybench.generators.api.transport import download
 from phybench.machine.digest import canonical_json, text_digest
 from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
+from phybench.services.retries import AttemptError, with_retries
 from phybench.video import VideoError, probe
 
 T = TypeVar("T")

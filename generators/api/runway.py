@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phybench.attempts import AttemptError, failed, transient
 from phybench.errors import ConfigError
 from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
 from phybench.generators.api.jobs import JobRunner
@@ -29,6 +28,7 @@ from phybench.generators.api.service import (
 )
 from phybench.generators.api.transport import check_base_url
 from phybench.plugins.contracts import ClipRequest, Failure
+from phybench.services.retries import AttemptError, failed, transient
 
 _NAME = "runway"
 _KEY = "RUNWAYML_API_SECRET"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from phybench.attempts import AttemptError, failed, retry_after_s, transient
 from phybench.plugins.contracts import ClipRequest, Failure
+from phybench.services.retries import AttemptError, failed, retry_after_s, transient
 
 _MODERATION = ("content_policy_violation", "moderation", "safety")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from phybench.attempts import AttemptError, failed, transient
 from phybench.errors import ConfigError
 from phybench.generators.api.service import AmbiguousCreateError, rejected
+from phybench.services.retries import AttemptError, failed, transient
 
 if TYPE_CHECKING:
     import httpx

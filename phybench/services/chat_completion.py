@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from phybench.attempts import failed, transient
+from phybench.services.retries import failed, transient
 
 _SERVER_FINISH = frozenset({"insufficient_system_resource", "abort", "error"})
 

@@ -21,7 +21,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from phybench.attempts import (
+from phybench.errors import ConfigError, MissingExtraError
+from phybench.plugins.contracts import Failure
+from phybench.services.chat_completion import (
+    Completion,
+    TokenUsage,
+    check_finish,
+    first_problem,
+    is_broken_json,
+)
+from phybench.services.retries import (
     AttemptError,
     Pace,
     failed,
@@ -30,16 +39,7 @@ from phybench.attempts import (
     transient,
     with_retries,
 )
-from phybench.completion import (
-    Completion,
-    TokenUsage,
-    check_finish,
-    first_problem,
-    is_broken_json,
-)
-from phybench.errors import ConfigError, MissingExtraError
-from phybench.metering import Meter, Usage
-from phybench.plugins.contracts import Failure
+from phybench.services.usage import Meter, Usage
 
 if TYPE_CHECKING:
     import httpx

@@ -1,0 +1,1 @@
+"""Chat servers: requests, replies, retries and what they cost."""
