@@ -26,15 +26,15 @@ import sleeping_plugins
 
 import phybench
 from phybench.cache import Cache
-from phybench.plan import fingerprint
 from phybench.plugins.contracts import VideoSettings
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
+from phybench.units.keys import fingerprint
+from phybench.workers.opening import open_plugin
 
 END = 2
 

@@ -43,8 +43,8 @@ class Ensemble:
     def __init__(
         self, *, members: list[str], combine: Combine = "mean", quorum: int | None = None
     ) -> None:
-        from phybench.alone import open_alone
         from phybench.plugins.spec import parse_spec
+        from phybench.workers.opening import open_alone
 
         if len(members) < 2:
             raise ConfigError(f"Expected `members` to be at least 2, but got {len(members)}.")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from phybench.cache import Cache
 from phybench.errors import ConfigError
-from phybench.plan import Item, Plan, clip_key, fingerprint, refinement_key
+from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
+from phybench.units.keys import clip_key, fingerprint, refinement_key
 from phybench.view import View
 
 _BYTES_PER_PIXEL = 0.2

@@ -9,20 +9,20 @@ from typing import Any
 from phybench.cache import Cache
 from phybench.codec import Value
 from phybench.disk import clip_bytes
-from phybench.plan import (
-    Item,
-    Plan,
+from phybench.plan import Item, Plan, over_budget
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
+from phybench.plugins.opened import Kind, Opened
+from phybench.units.keys import (
     clip_key,
     fingerprint,
     instrument,
-    over_budget,
     refinement_key,
     score_key,
+    shortening_key,
+    view_key,
 )
-from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
-from phybench.plugins.opened import Kind, Opened
-from phybench.shortening import shortening_key
-from phybench.viewing import open_viewer, shown_to_judges, view_key
+from phybench.viewing import shown_to_judges
+from phybench.workers.opening import open_viewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,21 +16,23 @@ from phybench.cache import Cache
 from phybench.codec import Value, plain
 from phybench.executors.base import Executor
 from phybench.lanes import Lane, Lanes, Then
-from phybench.plan import (
-    Item,
-    Plan,
+from phybench.plan import Item, Plan
+from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
+from phybench.plugins.opened import Kind, Opened
+from phybench.records import ITEMS, SCORES, RunWriter
+from phybench.shortening import Shortening
+from phybench.units.keys import (
     clip_key,
     fingerprint,
     instrument,
     refinement_key,
     score_key,
+    shortening_key,
+    view_key,
 )
-from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
-from phybench.plugins.opened import Kind, Opened
-from phybench.records import ITEMS, SCORES, RunWriter
-from phybench.shortening import Shortening, shortening_key
-from phybench.viewing import open_viewer, shown_to_judges, view_key
+from phybench.viewing import shown_to_judges
 from phybench.work import Request
+from phybench.workers.opening import open_viewer
 
 _WINDOW = 512
 """Items under way at most; enough to fill every batch of every lane, little enough for memory."""

@@ -9,11 +9,10 @@ from typing import Any
 
 from phybench.config import RunConfig
 from phybench.errors import ConfigError
-from phybench.machine.digest import canonical_json, text_digest, value_digest
+from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import (
     ClipRequest,
     Failure,
-    JudgeRequest,
     PluginInfo,
     Preflight,
     Prompt,
@@ -22,13 +21,14 @@ from phybench.plugins.contracts import (
     VideoSettings,
 )
 from phybench.plugins.opened import Kind, Opened
-from phybench.plugins.registry import expand, open_plugin
+from phybench.plugins.registry import expand
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts import PromptSet, check_text, load_prompts
 from phybench.seeds import item_seed
 from phybench.shortening import Shortener, Shortening, check_counting, too_long
-from phybench.video import ENCODER
+from phybench.units.keys import fingerprint
 from phybench.view import VIEWER, View
+from phybench.workers.opening import open_plugin
 
 DEFAULT_PROMPTS = "tabletop-test"
 _CHUNK = 256
@@ -133,47 +133,6 @@ class Plan:
     def by_kind(self) -> dict[Kind, tuple[Opened, ...]]:
         """The plugins by kind, in the order of the stages."""
         return {"refiner": self.refiners, "generator": self.generators, "judge": self.judges}
-
-
-def fingerprint(opened: Opened) -> str:
-    """Digest of what a plugin's output depends on; its label is no part of it."""
-    return value_digest(
-        {"kind": opened.kind, "plugin": opened.spec.name, "of": dict(opened.info.fingerprint)}
-    )
-
-
-def instrument(judge: Opened, view: View | None) -> str:
-    """Digest of what a judge's scores depend on beside clip and prompt: itself, and its view.
-
-    Scores of two views are scores of two instruments: they share no key and no table.
-    """
-    digest = fingerprint(judge)
-    return digest if view is None else text_digest("instrument", digest, VIEWER, str(view))
-
-
-def refinement_key(fingerprint: str, info: PluginInfo, prompt: str, seed: int) -> str:
-    """Content hash of a refinement; the seed counts only where it can change the text."""
-    return text_digest("refinement", fingerprint, prompt, str(seed) if info.seeded else "")
-
-
-def clip_key(fingerprint: str, request: ClipRequest) -> str:
-    """Content hash of a clip.
-
-    The text stands for what the generator reads of it. Pipelines count, wrap and encode a text in
-    more ways than one (several encoders, templates), so equal ids of one tokenizer would not prove
-    equal input; two texts that are cut to the same ids are therefore made twice.
-    """
-    settings = (repr(getattr(request.settings, name)) for name in VideoSettings.__slots__)
-    return text_digest(
-        "clip", ENCODER, fingerprint, request.text, str(request.seed), str(request.k), *settings
-    )
-
-
-def score_key(fingerprint: str, request: JudgeRequest) -> str:
-    """Content hash of a score; the clip's meta data count too, since ``oracle`` reads them."""
-    clip = request.clip
-    known = (clip.sha256, clip.source, canonical_json(dict(clip.meta)))
-    return text_digest("score", fingerprint, *known, request.prompt, *request.rules)
 
 
 def build_plan(config: RunConfig) -> Plan:

@@ -21,7 +21,7 @@ from phybench.machine.environment import describe
 from phybench.machine.files import write_text
 from phybench.metrics import CellMetrics, measure
 from phybench.pipeline import Pipeline, Progress, StageCount
-from phybench.plan import Plan, fingerprint, instrument, warnings
+from phybench.plan import Plan, warnings
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind
 from phybench.prompts import group_columns
@@ -30,6 +30,7 @@ from phybench.refinements import describe_refinements
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
 from phybench.truncation import split_by_truncation
+from phybench.units.keys import fingerprint, instrument
 
 EXECUTORS = ("serial", "local", "ray")
 RUNS = Path("results") / "runs"

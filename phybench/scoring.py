@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.errors import ConfigError
 from phybench.leaderboard import csv_text
-from phybench.plan import fingerprint, instrument, score_key
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
+from phybench.units.keys import fingerprint, instrument, score_key, view_key
 from phybench.view import View
-from phybench.viewing import open_viewer, shown_to_judges, view_key
+from phybench.viewing import shown_to_judges
 from phybench.work import Request, perform, timed
+from phybench.workers.opening import open_alone, open_viewer
 
 RESULT_COLUMNS = ("judge", "sa", "pc", "joint", "status", "reply")
 _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")

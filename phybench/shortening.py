@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from phybench.errors import ConfigError
-from phybench.machine.digest import text_digest
-from phybench.plugins.contracts import Failure, PluginInfo, Refinement, TokenCounter
+from phybench.plugins.contracts import Failure, Refinement, TokenCounter
 
 if TYPE_CHECKING:
     from phybench.plugins.opened import Opened
@@ -81,18 +80,6 @@ class Shortener(Protocol):
     ) -> Sequence[Refinement | Failure]:
         """Write each text again, shorter; one result per text, in order."""
         ...
-
-
-def shortening_key(fingerprint: str, info: PluginInfo, asked: Shortening, seed: int) -> str:
-    """Content hash of a shorter text; the seed counts only where it can change the text."""
-    return text_digest(
-        "shortening",
-        fingerprint,
-        asked.prompt,
-        asked.text,
-        asked.request,
-        str(seed) if info.seeded else "",
-    )
 
 
 def too_long(prompt: str, made: Refinement, generator: Opened) -> Shortening | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from phybench import __version__
-from phybench.plan import Plan, fingerprint, instrument
+from phybench.plan import Plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
+from phybench.units.keys import fingerprint, instrument
 
 
 def signatures(plan: Plan) -> dict[str, str]:

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phybench.clips import keep
-from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Clip, Failure, PluginInfo
-from phybench.plugins.opened import Opened
-from phybench.plugins.spec import PluginSpec
 from phybench.video import ENCODER, MAX_PIXELS, VideoError, encode_frames, timed_frames
 from phybench.view import VIEWER, View
 
@@ -68,17 +65,6 @@ class Viewer:
             return keep(lambda path: _write(path, source, clip, self.view), folder, key)
         except VideoError as error:
             return Failure("view", f"Cannot show this clip as `{self.view}`: {error}")
-
-
-def open_viewer(view: View) -> Opened:
-    """A view as executors take it."""
-    viewer = Viewer(**view.options())
-    return Opened("view", PluginSpec(str(view), view.options()), viewer, viewer.info)
-
-
-def view_key(fingerprint: str, clip: Clip) -> str:
-    """Content hash of a clip's view: equal clips share one, wherever they are from."""
-    return text_digest("view", fingerprint, clip.sha256)
 
 
 def shown_to_judges(native: Clip, viewed: Clip, view: View) -> Clip:

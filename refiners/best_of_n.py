@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phybench.alone import open_alone
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
-from phybench.plan import fingerprint
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement, Score
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.trials import Laboratory, Outcome, Trial
 from phybench.seeds import SEED_LIMIT
+from phybench.units.keys import fingerprint
+from phybench.workers.opening import open_alone
 
 
 class BestOfN:

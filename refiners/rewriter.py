@@ -79,7 +79,7 @@ def load_rewriter(spec: str) -> Rewriter:
     Raises:
         ConfigError: If the refiner cannot be constructed.
     """
-    from phybench.alone import open_alone
     from phybench.plugins.spec import parse_spec
+    from phybench.workers.opening import open_alone
 
     return Rewriter(open_alone("refiner", parse_spec(spec)).plugin)

@@ -17,9 +17,9 @@ from phybench.commands.audit import audit as audit_command
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import JudgeRequest, PluginInfo, Score
 from phybench.plugins.opened import Opened
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.video import read_frames, write_frames
+from phybench.workers.opening import open_plugin
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "videophy2"
 AUDIT = typer.Typer()

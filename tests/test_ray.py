@@ -28,9 +28,9 @@ from phybench.pipeline import StageCount
 from phybench.plan import build_plan
 from phybench.plugins.contracts import Clip, ClipRequest, Score
 from phybench.plugins.opened import Kind
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import make_spec, parse_spec
 from phybench.run import execute, make_executor
+from phybench.workers.opening import open_plugin
 
 
 @pytest.fixture

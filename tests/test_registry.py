@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from phybench import ConfigError, MissingExtraError
-from phybench.plugins.registry import create, expand, names, open_plugin
+from phybench.plugins.registry import create, expand, names
 from phybench.plugins.spec import parse_spec
+from phybench.workers.opening import open_plugin
 
 
 def register(

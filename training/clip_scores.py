@@ -20,9 +20,9 @@ from pathlib import Path
 from phybench.cache import Cache
 from phybench.codec import Value
 from phybench.executors.base import Done, Executor
-from phybench.plan import clip_key, fingerprint, score_key
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
+from phybench.units.keys import clip_key, fingerprint, score_key
 from phybench.work import Request
 
 

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.alone import open_alone
 from phybench.cache import Cache
 from phybench.errors import ConfigError
-from phybench.plan import fingerprint, refinement_key
 from phybench.plugins.contracts import Closing, Prompt, Refinement
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
 from phybench.seeds import item_seed
 from phybench.training.cot import Triple, triple
+from phybench.units.keys import fingerprint, refinement_key
 from phybench.work import Request, perform
+from phybench.workers.opening import open_alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.cache import Cache
-from phybench.plan import fingerprint
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.prompts import load_prompts
 from phybench.training.recipe import Recipe
 from phybench.training.timing import timing_key
+from phybench.units.keys import fingerprint
 
 _BYTES_PER_PIXEL = 0.1
 """Upper estimate of our H.264 files per decoded pixel, as in a run's estimate."""

@@ -17,7 +17,6 @@ from phybench.errors import ConfigError, PhybenchError
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Prompt, VideoSettings
 from phybench.plugins.opened import Opened
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import parse_spec
 from phybench.prompts import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
@@ -43,6 +42,7 @@ from phybench.training.setup import (
 )
 from phybench.training.step_costs import StepClock
 from phybench.training.timing import timing_key
+from phybench.workers.opening import open_plugin
 
 Tell = Callable[[str], None]
 

@@ -37,12 +37,12 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Show a judge intact and broken clips, and changes that should not matter."""
-    from phybench.alone import open_alone
     from phybench.audit.clips import from_table, from_tabletop, tabletop_violations
     from phybench.audit.run import audit as run_audit
     from phybench.audit.run import shortfalls, to_json
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
+    from phybench.workers.opening import open_alone
 
     if limit < 2 or violations < 0:
         raise ConfigError(f"Expected --limit ≥ 2 and --violations ≥ 0, not {limit}, {violations}.")

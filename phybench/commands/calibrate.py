@@ -72,9 +72,9 @@ def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> 
     from phybench.cache import Cache
     from phybench.calibrate.scores import Comparison, human_labels, judge_scores, names_in
     from phybench.machine.folders import default_folder
-    from phybench.plugins.registry import open_plugin
     from phybench.plugins.spec import parse_spec
     from phybench.scoring import load_clips, score_clips
+    from phybench.workers.opening import open_plugin
 
     table = load_clips(labels, root)
     people = human_labels(table.rows, labels)

@@ -42,11 +42,11 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Rewrite prompts; one refined prompt per line on stdout."""
-    from phybench.alone import open_alone
     from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
     from phybench.seeds import item_seed
+    from phybench.workers.opening import open_alone
 
     if not 1 <= n <= MAX_SEEDS:
         raise ConfigError(f"Expected `n` to be in 1..{MAX_SEEDS}, but got {n}.")
@@ -71,8 +71,8 @@ def refine(
 def _counter(generator: str) -> Opened:
     from phybench.errors import ConfigError
     from phybench.plugins.contracts import TokenCounter
-    from phybench.plugins.registry import open_plugin
     from phybench.plugins.spec import parse_spec
+    from phybench.workers.opening import open_plugin
 
     opened = open_plugin("generator", parse_spec(generator))
     if not isinstance(opened.plugin, TokenCounter):

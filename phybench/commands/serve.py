@@ -19,10 +19,10 @@ def serve_refiner(
     ] = "",
 ) -> None:
     """Serve a refiner to tools that speak the OpenAI chat protocol, until Ctrl-C."""
-    from phybench.alone import open_alone
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
     from phybench.refiners.serve import RefinerServer
+    from phybench.workers.opening import open_alone
 
     key = os.environ.get(key_env, "") if key_env else ""
     if key_env and not key:

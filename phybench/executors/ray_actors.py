@@ -23,9 +23,9 @@ from phybench.executors.base import Done, refuse_pool
 from phybench.executors.inline import InlineCalls
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Kind, Opened
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import PluginSpec
 from phybench.work import Request, timed
+from phybench.workers.opening import open_plugin
 
 _CONNECT_S = 5.0
 """Longest wait for the head of a cluster to accept a connection."""

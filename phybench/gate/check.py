@@ -16,9 +16,10 @@ from phybench.gate.levels import arm_level, judge_level, parser_level, refinemen
 from phybench.judged_items import ItemKey, JudgedItem, clip_of, read_items
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
-from phybench.plugins.registry import open_plugin, open_rereader
+from phybench.plugins.registry import open_rereader
 from phybench.plugins.spec import PluginSpec, make_spec
 from phybench.work import perform
+from phybench.workers.opening import open_plugin
 
 _BATCH = 64
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.plugins.contracts import PluginInfo, RereadsReplies
-from phybench.plugins.opened import METHODS, Kind, Opened
+from phybench.plugins.opened import METHODS, Kind
 from phybench.plugins.options import _arguments
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 
@@ -75,22 +75,6 @@ def create(kind: Kind, spec: str | PluginSpec) -> Any:
             f"{target.value} made a {type(plugin).__name__} without them."
         )
     return plugin
-
-
-def open_plugin(kind: Kind, spec: PluginSpec) -> Opened:
-    """Construct a plugin where the spec wants it and describe it.
-
-    Raises:
-        ConfigError: As :func:`create`.
-    """
-    if spec.python:
-        from phybench.executors.remote import RemotePlugin
-
-        plugin: Any = RemotePlugin(kind, spec)
-    else:
-        plugin = create(kind, spec)
-    info = replace(plugin.info, name=spec.label) if spec.label else plugin.info
-    return Opened(kind, spec, plugin, info)
 
 
 def open_rereader(spec: PluginSpec) -> RereadsReplies | None:

@@ -10,13 +10,13 @@ from fake_openai import FakeOpenAI, reply
 from harness import do_run, run_config
 
 from phybench.errors import ConfigError
-from phybench.plan import fingerprint
 from phybench.plugins.contracts import Failure
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.best_of_n import BestOfN, candidate_seed
 from phybench.seeds import item_seed
 from phybench.testing import check_refiner
+from phybench.units.keys import fingerprint
+from phybench.workers.opening import open_plugin
 
 PROMPTS = ["a ball rolls", "water is poured into a glass"]
 SEED = 20

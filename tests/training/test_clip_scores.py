@@ -10,10 +10,10 @@ import pytest
 import waiting_plugins
 
 from phybench.plugins.contracts import Clip, ClipRequest
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import make_spec
 from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores, Sample
+from phybench.workers.opening import open_plugin
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from phybench.cache import Cache
-from phybench.plan import fingerprint
 from phybench.training.forecast import forecast
 from phybench.training.grpo import open_reward
 from phybench.training.recipe import load_recipe
+from phybench.units.keys import fingerprint
 
 
 def test_gpu_hours_and_money_are_those_of_the_plugins_that_cost_them(tmp_path):

@@ -23,7 +23,6 @@ from phybench.plugins.contracts import (
     VideoSettings,
 )
 from phybench.plugins.opened import Opened
-from phybench.plugins.registry import open_plugin
 from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
 from phybench.run import make_executor
@@ -34,6 +33,7 @@ from phybench.training.motion import motion_of
 from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
 from phybench.training.reward_log import RewardLog, append_rows
 from phybench.video import write_frames
+from phybench.workers.opening import open_plugin
 
 END = 2
 
