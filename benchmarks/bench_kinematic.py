@@ -16,7 +16,7 @@ from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.tabletop.clips import draw
 from phybench.tabletop.families import FAMILIES
 from phybench.tabletop.violations import breaches
-from phybench.video import read_frames, write_frames
+from phybench.video.video_file import read_frames, write_frames
 
 LIMITS = Thresholds()
 PROMPT = "A small red ball falls onto a table."

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from phybench import ClipRequest, JudgeRequest
-from phybench.clips import store_clip
 from phybench.plugins.registry import create
 from phybench.prompts import load_prompts
-from phybench.video import read_frames
+from phybench.video.clip_store import store_clip
+from phybench.video.video_file import read_frames
 
 PROMPTS = load_prompts("tabletop-test", 16).prompts
 REQUESTS = [ClipRequest(prompt.text, seed) for seed, prompt in enumerate(PROMPTS)]

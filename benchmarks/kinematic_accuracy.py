@@ -92,7 +92,7 @@ def noisy(frames: np.ndarray, seed: int) -> np.ndarray:
 
 def stored(frames: np.ndarray, fps: float) -> np.ndarray:
     """As a run writes its clips and judges read them: H.264, 4:2:0, CRF 12."""
-    from phybench.video import read_frames, write_frames
+    from phybench.video.video_file import read_frames, write_frames
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
@@ -295,7 +295,7 @@ def by_violation(tally: Tally) -> dict[str, list[bool]]:
 
 def decode_rate(seed: int) -> float:
     """Clips of the native size decoded per second of processor time."""
-    from phybench.video import read_frames, write_frames
+    from phybench.video.video_file import read_frames, write_frames
 
     frames, _ = draw("drop", seed)
     with tempfile.TemporaryDirectory() as folder:

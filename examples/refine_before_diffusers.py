@@ -19,7 +19,7 @@ from diffusers import DiffusionPipeline
 
 from phybench.errors import PhybenchError
 from phybench.refiners.rewriter import load_rewriter  # 1
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from phybench.tables import (
     optional_column,
     read_table,
 )
-from phybench.video import VideoError, peek
+from phybench.video.video_file import VideoError, peek
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

@@ -64,7 +64,7 @@ def _fingerprint() -> Mapping[str, Any]:
 def _score(request: JudgeRequest) -> Score | Failure:
     from phybench.judges.kinematics.assess import assess
     from phybench.judges.kinematics.thresholds import Thresholds
-    from phybench.video import VideoError, read_frames
+    from phybench.video.video_file import VideoError, read_frames
 
     if request.clip.path is None:
         return Score.unscored("there is no video file to look at")

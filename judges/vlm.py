@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from phybench.clip_parts import MediaForm
 from phybench.errors import ConfigError
 from phybench.judges.vlm_questions import (
     Choice,
@@ -18,6 +17,7 @@ from phybench.judges.vlm_questions import (
 from phybench.judges.vlm_scoring import Combine, RecordedReplies, score_clips
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.services.chat_client import ChatClient, Endpoint
+from phybench.video.chat_parts import MediaForm
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

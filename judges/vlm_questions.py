@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench import clip_parts
-from phybench.clip_parts import Media, MediaForm
 from phybench.errors import ConfigError
 from phybench.judges import readings, vlm_replies
 from phybench.judges.vlm_scoring import Combine, Questioning, RecordedReplies
 from phybench.judges.vlm_template import Ask, Template, load_template
+from phybench.video import chat_parts as clip_parts
+from phybench.video.chat_parts import Media, MediaForm
 
 
 @dataclass(frozen=True, slots=True)

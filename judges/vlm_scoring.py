@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from phybench.clip_parts import ClipParts, Media, clip_parts
 from phybench.judges.vlm_replies import Judgement, UnreadableError, read_reply
 from phybench.judges.vlm_template import Ask, Template
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.services.chat_client import ChatRequest, Reply
-from phybench.video import VideoError
+from phybench.video.chat_parts import ClipParts, Media, clip_parts
+from phybench.video.video_file import VideoError
 
 Combine = Literal["vote", "mean"]
 Answer = Callable[[Sequence[ChatRequest]], Sequence[Reply | Failure]]

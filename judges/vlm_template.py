@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from phybench.clip_parts import Media
 from phybench.errors import ConfigError
+from phybench.video.chat_parts import Media
 
 Target = Literal["sa", "pc", "assessable", "law", "reason", "rules"]
 _BUNDLED = Path(__file__).parent

@@ -16,10 +16,10 @@ from typing import Self
 
 from filelock import FileLock
 
-from phybench.clips import TEMPORARY
 from phybench.codec import Value, from_json, to_json
 from phybench.errors import ConfigError, StorageError
 from phybench.plugins.contracts import Clip
+from phybench.video.clip_store import TEMPORARY
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",

@@ -11,7 +11,7 @@ from typing import Any
 from phybench.errors import ConfigError, unknown
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
-from phybench.view import View, make_view, parse_view
+from phybench.video.common_view import View, make_view, parse_view
 
 MAX_SEEDS = 1000
 

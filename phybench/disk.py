@@ -11,7 +11,7 @@ from phybench.errors import ConfigError
 from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
 from phybench.units.keys import clip_key, fingerprint, refinement_key
-from phybench.view import View
+from phybench.video.common_view import View
 
 _BYTES_PER_PIXEL = 0.2
 """Size of our H.264 files per decoded pixel, at most: below 0.05 for tabletop clips, 0.03 to 0.18

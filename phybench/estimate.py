@@ -21,7 +21,7 @@ from phybench.units.keys import (
     shortening_key,
     view_key,
 )
-from phybench.viewing import shown_to_judges
+from phybench.video.view_maker import shown_to_judges
 from phybench.workers.opening import open_viewer
 
 

@@ -27,7 +27,7 @@ from phybench.prompts import PromptSet, check_text, load_prompts
 from phybench.seeds import item_seed
 from phybench.shortening import Shortener, Shortening, check_counting, too_long
 from phybench.units.keys import fingerprint
-from phybench.view import VIEWER, View
+from phybench.video.common_view import VIEWER, View
 from phybench.workers.opening import open_plugin
 
 DEFAULT_PROMPTS = "tabletop-test"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from phybench.cache import Cache
-from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.errors import ConfigError
 from phybench.leaderboard import csv_text
@@ -18,8 +17,9 @@ from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
 from phybench.units.keys import fingerprint, instrument, score_key, view_key
-from phybench.view import View
-from phybench.viewing import shown_to_judges
+from phybench.video.clip_store import store_clip
+from phybench.video.common_view import View
+from phybench.video.view_maker import shown_to_judges
 from phybench.work import Request, perform, timed
 from phybench.workers.opening import open_alone, open_viewer
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from phybench.clips import store_clip
 from phybench.codec import plain
 from phybench.machine.digest import canonical_json
 from phybench.plugins.contracts import (
@@ -38,6 +37,7 @@ from phybench.plugins.contracts import (
     Score,
     VideoFile,
 )
+from phybench.video.clip_store import store_clip
 
 _SEEDS = (0, 2**31 - 1, 12345)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.clips import store_clip
 from phybench.codec import Value
 from phybench.errors import StorageError
 from phybench.plugins.contracts import (
@@ -24,6 +23,7 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Kind
 from phybench.shortening import Shortening
+from phybench.video.clip_store import store_clip
 
 Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]
 """A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""

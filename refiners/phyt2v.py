@@ -22,7 +22,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from phybench.clip_parts import Media, clip_parts
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Clip, Failure, PluginInfo, Refinement
@@ -46,7 +45,8 @@ from phybench.refiners.rewriting import (
     texts_schema,
 )
 from phybench.refiners.trials import Laboratory, Outcome, Trial
-from phybench.video import VideoError
+from phybench.video.chat_parts import Media, clip_parts
+from phybench.video.video_file import VideoError
 
 T = TypeVar("T")
 _FRAMES = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 
 def write_clip(path: Path, frames: int = 6, size: int = 16, value: int = 90) -> Path:

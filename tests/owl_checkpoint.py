@@ -16,7 +16,7 @@ import sentencepiece
 import torch
 from torch import Tensor
 
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 _CORPUS = """The following is a conversation between a curious human and an AI assistant. The
 assistant gives helpful, detailed, and polite answers to the user's questions. Human: AI: Does this

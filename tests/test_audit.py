@@ -18,7 +18,7 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import JudgeRequest, PluginInfo, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec, parse_spec
-from phybench.video import read_frames, write_frames
+from phybench.video.video_file import read_frames, write_frames
 from phybench.workers.opening import open_plugin
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "videophy2"

@@ -11,10 +11,10 @@ import pytest
 from harness import ROOT
 
 from phybench import Clip, ClipRequest, Frames, JudgeRequest, Refinement, Score
-from phybench.clips import store_clip
 from phybench.plugins.registry import create
 from phybench.prompts import load_prompts
 from phybench.testing import check_generator, check_info, check_judge, check_refiner
+from phybench.video.clip_store import store_clip
 
 PROMPTS = [prompt.text for prompt in load_prompts("tabletop-test", 5).prompts]
 ODD = ["x", "🏀" * 50, "no\nevent\there", "word " * 400]

@@ -25,7 +25,7 @@ from harness import (
 
 from phybench.errors import RunLockedError, StorageError
 from phybench.records import RunWriter
-from phybench.video import probe
+from phybench.video.video_file import probe
 
 COMMAND = [
     *(sys.executable, "-m", "phybench", "run", "-r", "identity", "-r", "shout", "-g", "bar"),

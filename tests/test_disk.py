@@ -12,7 +12,7 @@ from phybench import ConfigError, PluginInfo, VideoSettings
 from phybench.cache import Cache
 from phybench.disk import check_disk, clip_bytes
 from phybench.plan import Plan, build_plan
-from phybench.view import View
+from phybench.video.common_view import View
 
 
 def with_room(monkeypatch: pytest.MonkeyPatch, free: float) -> None:

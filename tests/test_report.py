@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from phybench.commands.report import report
 from phybench.report.page import inert_json, render
 from phybench.results import load_run
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -18,15 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench import Clip, ConfigError, Failure
-from phybench.clips import described
 from phybench.compare.pairing import pair_runs
 from phybench.judged_items import clip_of, read_items
 from phybench.merging import merge_runs
 from phybench.plan import build_plan, warnings
 from phybench.results import load_run
-from phybench.video import read_frames, write_frames
-from phybench.view import View, parse_view
-from phybench.viewing import Viewer, fitted, shown_to_judges
+from phybench.video.clip_store import described
+from phybench.video.common_view import View, parse_view
+from phybench.video.video_file import read_frames, write_frames
+from phybench.video.view_maker import Viewer, fitted, shown_to_judges
 
 PAPER = "fps=4,seconds=6,size=720x480"
 STEP = 5
@@ -305,7 +305,7 @@ def test_a_clip_that_cannot_be_shown_fails_alone(
     write_clip(examples / "good.mp4", frames=8)
     write_clip(examples / "long.mp4", frames=60)
     Path("m.csv").write_text("videopath,caption\ngood.mp4,a ball\nlong.mp4,a long ball\n")
-    monkeypatch.setattr("phybench.viewing.MAX_PIXELS", 32 * 32 * 100)
+    monkeypatch.setattr("phybench.video.view_maker.MAX_PIXELS", 32 * 32 * 100)
     config = run_config(
         None,
         seeds=1,

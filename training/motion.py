@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from phybench.plugins.contracts import Clip
-from phybench.video import VideoError, read_frames
+from phybench.video.video_file import VideoError, read_frames
 
 
 def motion_of(clip: Clip) -> float | None:

@@ -25,7 +25,7 @@ from phybench.generators.api.transport import download
 from phybench.machine.digest import canonical_json, text_digest
 from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
 from phybench.services.retries import AttemptError, with_retries
-from phybench.video import VideoError, probe
+from phybench.video.video_file import VideoError, probe
 
 T = TypeVar("T")
 _STOPPING = frozenset({"auth", "credit", "daily-limit", "cost-limit"})

@@ -19,7 +19,7 @@ from phybench.judges.mplug_owl.settings import Settings
 from phybench.judges.mplug_owl.tokens import OwlTokenizer
 from phybench.judges.mplug_owl.weights import build_model, read_tensors
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
-from phybench.video import VideoError
+from phybench.video.video_file import VideoError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phybench.frame_sampling import sample_frames
+from phybench.video.frame_sampling import sample_frames
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from phybench.audit.regions import Frames
-from phybench.clips import store_clip
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Clip, ClipRequest, JudgeRequest, VideoFile
-from phybench.video import VideoError, read_frames
+from phybench.video.clip_store import store_clip
+from phybench.video.video_file import VideoError, read_frames
 
 NORMAL_CRF, COARSE_CRF = 12, 28
 _TRIES = 12

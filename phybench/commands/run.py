@@ -162,7 +162,7 @@ def plan(
 
 
 def _view(text: str | None) -> Any:
-    from phybench.view import parse_view
+    from phybench.video.common_view import parse_view
 
     return None if text is None else parse_view(text)
 

@@ -42,7 +42,7 @@ def score(
     from phybench.machine.files import check_target, write_text
     from phybench.machine.folders import default_folder
     from phybench.scoring import load_clips, score_clips
-    from phybench.view import parse_view
+    from phybench.video.common_view import parse_view
 
     if not judge or clips is None:
         raise ConfigError("Expected at least one judge (-j SPEC) and clips (--clips CSV or DIR).")

@@ -57,7 +57,7 @@ def create(kind: Kind, spec: str | PluginSpec) -> Any:
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     if kind == "view":
-        from phybench.viewing import Viewer
+        from phybench.video.view_maker import Viewer
 
         return Viewer(**dict[str, Any](asked.options))
     target, options = resolve(kind, asked)

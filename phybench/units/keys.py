@@ -13,8 +13,8 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Opened
 from phybench.shortening import Shortening
-from phybench.video import ENCODER
-from phybench.view import VIEWER, View
+from phybench.video.common_view import VIEWER, View
+from phybench.video.video_file import ENCODER
 
 if TYPE_CHECKING:
     from phybench.plugins.opened import Opened

@@ -9,8 +9,8 @@ from phybench.executors.base import refuse_pool
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.registry import create
 from phybench.plugins.spec import PluginSpec
-from phybench.view import View
-from phybench.viewing import Viewer
+from phybench.video.common_view import View
+from phybench.video.view_maker import Viewer
 
 if TYPE_CHECKING:
     pass

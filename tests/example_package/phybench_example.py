@@ -18,7 +18,7 @@ from phybench import (
     Score,
     VideoSettings,
 )
-from phybench.video import VideoError, read_frames
+from phybench.video.video_file import VideoError, read_frames
 
 
 class Shout:

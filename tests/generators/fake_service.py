@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 Action = Callable[["Handler"], None]
 

@@ -18,7 +18,7 @@ pytest.importorskip("tenacity")
 
 from phybench.generators.api import transport
 from phybench.generators.api.transport import download
-from phybench.video import probe
+from phybench.video.video_file import probe
 
 pytestmark = pytest.mark.usefixtures("keys", "no_waiting")
 

@@ -22,7 +22,7 @@ from phybench.generators.api.ledger import CeilingError, Entry, Ledger
 from phybench.generators.api.options import cut_utf16, utf16_units
 from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.plugins.registry import create
-from phybench.video import probe
+from phybench.video.video_file import probe
 
 pytestmark = pytest.mark.usefixtures("keys", "no_waiting")
 

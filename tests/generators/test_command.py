@@ -14,7 +14,7 @@ from phybench.generators.command import Command
 from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
 from phybench.plugins.registry import create
 from phybench.testing import check_generator
-from phybench.video import probe, read_frames
+from phybench.video.video_file import probe, read_frames
 
 # A program as users have them: its own argument parser, a clip that depends on text and seed.
 PROGRAM = """

@@ -14,7 +14,7 @@ from phybench.leaderboard import row
 from phybench.plan import build_plan
 from phybench.plugins.registry import create
 from phybench.testing import check_generator
-from phybench.video import VideoError, peek, probe, read_frames
+from phybench.video.video_file import VideoError, peek, probe, read_frames
 
 
 def write_manifest(path: Path, columns: list[str], table: list[list[object]]) -> Path:
@@ -142,7 +142,7 @@ def test_a_one_frame_clip_is_a_clip(clips: Path) -> None:
 
 
 def test_an_enormous_clip_is_refused(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phybench.video.MAX_PIXELS", 16 * 16 * 5)
+    monkeypatch.setattr("phybench.video.video_file.MAX_PIXELS", 16 * 16 * 5)
     with pytest.raises(VideoError, match="at most 1280 pixels"):
         peek(clips / "c0.mp4")
     with pytest.raises(VideoError, match="at most 1280 pixels"):

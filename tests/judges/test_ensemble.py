@@ -10,7 +10,7 @@ import pytest
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.ensemble import Ensemble
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from phybench.machine.digest import file_digest
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score
 from phybench.tabletop.clips import draw
 from phybench.testing import check_judge
-from phybench.video import read_frames, write_frames
+from phybench.video.video_file import read_frames, write_frames
 
 LIMITS = Thresholds()
 PROMPT = "A ball falls onto a table."

@@ -15,7 +15,7 @@ from phybench.judges.rating_replies import RatingReader, RatingReply, judged
 from phybench.judges.vlm_questions import Choice, questioning, recorded_replies
 from phybench.judges.vlm_scoring import RecordedReplies, score_clips
 from phybench.services.chat_client import Reply
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 READINGS = ("strict", "faithful", "expected")
 QUESTION = {"text": "?", "read": "json"}

@@ -14,7 +14,7 @@ import pytest
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.vlm import Vlm
 from phybench.testing import check_judge
-from phybench.video import read_frames, write_frames
+from phybench.video.video_file import read_frames, write_frames
 
 KEY = "sk-judge-0987654321-secret"
 PROMPT = 'a "ball" {rolls} down'

@@ -16,7 +16,7 @@ from tiny_vision_models import ANSWERS, make_tokenizer, write_table
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.vlm_local import VlmLocal
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 CHAT = (
     "{% for message in messages %}{% for part in message['content'] %}"

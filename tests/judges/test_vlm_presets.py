@@ -12,7 +12,7 @@ import pytest
 import phybench.judges
 from phybench import Clip, ConfigError, JudgeRequest
 from phybench.plugins.registry import create
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 PRESETS = sorted(path.stem for path in Path(phybench.judges.__file__).parent.glob("presets/*.yaml"))
 NEEDS = {"phyrubric-judge": ",wording={wording},media=images"}

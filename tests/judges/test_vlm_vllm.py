@@ -18,7 +18,7 @@ from vllm_server import served
 from phybench import Clip, Failure, JudgeRequest, Score
 from phybench.judges.vlm import Vlm
 from phybench.judges.vlm_local import VlmLocal
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 
 pytestmark = pytest.mark.extended
 

@@ -76,7 +76,7 @@ def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "generators"))
     from tiny_pipelines import cogvideox
 
-    from phybench.video import probe
+    from phybench.video.video_file import probe
 
     cogvideox().save_pretrained(tmp_path / "model")
     example = ROOT / "examples" / "refine_before_diffusers.py"

@@ -32,7 +32,7 @@ from phybench.training.licences import check_licences
 from phybench.training.motion import motion_of
 from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
 from phybench.training.reward_log import RewardLog, append_rows
-from phybench.video import write_frames
+from phybench.video.video_file import write_frames
 from phybench.workers.opening import open_plugin
 
 END = 2

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.frame_sampling import sample_frames, spread
 from phybench.judges.mplug_owl.frames import frame_indices, read_clip
-from phybench.video import VideoError, read_frames
+from phybench.video.frame_sampling import sample_frames, spread
+from phybench.video.video_file import VideoError, read_frames
 
 
 def test_golden_indices():

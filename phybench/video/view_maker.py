@@ -1,4 +1,4 @@
-"""Making a clip's common view: resampled by time, cut, fitted; see :mod:`phybench.view`."""
+"""Making a clip's common view: resampled by time, cut, fitted; see :mod:`phybench.video.common_view`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phybench.clips import keep
 from phybench.plugins.contracts import Clip, Failure, PluginInfo
-from phybench.video import ENCODER, MAX_PIXELS, VideoError, encode_frames, timed_frames
-from phybench.view import VIEWER, View
+from phybench.video.clip_store import keep
+from phybench.video.common_view import VIEWER, View
+from phybench.video.video_file import ENCODER, MAX_PIXELS, VideoError, encode_frames, timed_frames
 
 if TYPE_CHECKING:
     import av
@@ -26,7 +26,7 @@ class Viewer:
     """Makes one view of any clip. It is called as plugins are, so that every executor can run it.
 
     Args:
-        fps: As of :class:`~phybench.view.View`.
+        fps: As of :class:`~phybench.video.common_view.View`.
         seconds: Likewise.
         width: Likewise.
         height: Likewise.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from phybench.video import MAX_PIXELS, VideoError
+from phybench.video.video_file import MAX_PIXELS, VideoError
 
 if TYPE_CHECKING:
     import av

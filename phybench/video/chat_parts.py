@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phybench.frame_sampling import sample_frames, spread
 from phybench.plugins.contracts import Clip
-from phybench.video import VideoError, probe
+from phybench.video.frame_sampling import sample_frames, spread
+from phybench.video.video_file import VideoError, probe
 
 if TYPE_CHECKING:
     import numpy as np

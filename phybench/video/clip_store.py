@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from phybench.machine.digest import file_digest, text_digest
 from phybench.plugins.contracts import Clip, Failure, Frames, NoVideo, VideoFile
-from phybench.video import VideoError, probe, write_frames
+from phybench.video.video_file import VideoError, probe, write_frames
 
 TEMPORARY = "tmp"
 """Sub-folder of clips under way; what a killed process left there is swept by the cache."""
