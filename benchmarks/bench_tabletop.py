@@ -12,7 +12,7 @@ import pytest
 
 from phybench import ClipRequest, JudgeRequest
 from phybench.plugins.registry import create
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.video.clip_store import store_clip
 from phybench.video.video_file import read_frames
 

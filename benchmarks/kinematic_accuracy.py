@@ -242,7 +242,7 @@ def pair_up(seen: list[tuple[Assessment, str]]) -> Adherence:
 
 def adherence(count: int, seed: int, condition: Condition) -> Adherence:
     """SA of clips that show what their prompts ask for, under one condition."""
-    from phybench.prompts import load_prompts
+    from phybench.prompts.prompt_sets import load_prompts
     from phybench.tabletop.imagine import imagine
     from phybench.tabletop.render import render
     from phybench.tabletop.simulate import clip_times, simulate

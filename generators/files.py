@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest, text_digest
 from phybench.plugins.contracts import ClipRequest, Failure, NoVideo, PluginInfo, VideoFile
-from phybench.tables import (
+from phybench.prompts.tables import (
     CLIP_COLUMNS,
     MODEL_COLUMNS,
     PROMPT_COLUMNS,

@@ -18,7 +18,7 @@ from phybench.plugins.contracts import (
     Scale,
     Score,
 )
-from phybench.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
+from phybench.prompts.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:
     from phybench.plan import Plan

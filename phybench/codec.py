@@ -16,7 +16,7 @@ from phybench.plugins.contracts import (
     Score,
     VideoSettings,
 )
-from phybench.shortening import Shortening
+from phybench.prompts.length_budget import Shortening
 
 Value = Refinement | Clip | Score | Failure
 _TYPES = {cls.__name__: cls for cls in (Refinement, Clip, Score, Failure)}

@@ -19,8 +19,8 @@ from phybench.lanes import Lane, Lanes, Then
 from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
 from phybench.plugins.opened import Kind, Opened
+from phybench.prompts.length_budget import Shortening
 from phybench.records import ITEMS, SCORES, RunWriter
-from phybench.shortening import Shortening
 from phybench.units.keys import (
     clip_key,
     fingerprint,

@@ -23,9 +23,9 @@ from phybench.plugins.contracts import (
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.registry import expand
 from phybench.plugins.spec import PluginSpec
-from phybench.prompts import PromptSet, check_text, load_prompts
-from phybench.seeds import item_seed
-from phybench.shortening import Shortener, Shortening, check_counting, too_long
+from phybench.prompts.length_budget import Shortener, Shortening, check_counting, too_long
+from phybench.prompts.prompt_sets import PromptSet, check_text, load_prompts
+from phybench.prompts.seeds import item_seed
 from phybench.units.keys import fingerprint
 from phybench.video.common_view import VIEWER, View
 from phybench.workers.opening import open_plugin

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from phybench.diagnostics import Diagnosis, diagnose, duplicates, summary
 from phybench.machine.files import read_jsonl
+from phybench.prompts.prompt_changes import Diagnosis, diagnose, duplicates, summary
 from phybench.records import ITEMS
 from phybench.results import read_header
 
@@ -18,7 +18,7 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
         folder: A run's folder.
 
     Returns:
-        By ``refiner|generator``, the summary of :func:`phybench.diagnostics.summary` with
+        By ``refiner|generator``, the summary of :func:`phybench.prompts.prompt_changes.summary` with
         ``duplicates``, the number of different prompts that share their refinement with another.
         Lengths in the generator's tokens are there where the generator recorded them, and the
         share that it cut where it has a budget.

@@ -24,7 +24,7 @@ from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.plan import Plan, warnings
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind
-from phybench.prompts import group_columns
+from phybench.prompts.prompt_sets import group_columns
 from phybench.records import RESULTS, RUN, SCHEMA_VERSION, RunWriter
 from phybench.refinements import describe_refinements
 from phybench.results import finished_items, load_run, read_header

@@ -15,7 +15,14 @@ from phybench.leaderboard import csv_text
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
-from phybench.tables import CLIP_COLUMNS, PROMPT_COLUMNS, cell, column, optional_column, read_table
+from phybench.prompts.tables import (
+    CLIP_COLUMNS,
+    PROMPT_COLUMNS,
+    cell,
+    column,
+    optional_column,
+    read_table,
+)
 from phybench.units.keys import fingerprint, instrument, score_key, view_key
 from phybench.video.clip_store import store_clip
 from phybench.video.common_view import View

@@ -22,7 +22,7 @@ from phybench.plugins.contracts import (
     VideoFile,
 )
 from phybench.plugins.opened import Kind
-from phybench.shortening import Shortening
+from phybench.prompts.length_budget import Shortening
 from phybench.video.clip_store import store_clip
 
 Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]

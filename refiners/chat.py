@@ -11,6 +11,7 @@ from pydantic import Field
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
+from phybench.prompts.length_budget import Shortening
 from phybench.refiners.chat_model import (
     Answer,
     ChatModel,
@@ -29,7 +30,6 @@ from phybench.refiners.rewriting import (
 )
 from phybench.services.chat_client import Endpoint
 from phybench.services.usage import Usage
-from phybench.shortening import Shortening
 
 
 class Chat:

@@ -29,12 +29,12 @@ from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Failure, Refinement, Score
 from phybench.plugins.registry import create
 from phybench.plugins.spec import parse_spec
+from phybench.prompts.seeds import item_seed
 from phybench.refiners.chat import Chat
 from phybench.refiners.chat_model import Question
 from phybench.refiners.replies import ReplyError
 from phybench.refiners.rewriting import read_wording
 from phybench.refiners.trials import Laboratory, Trial
-from phybench.seeds import item_seed
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from phybench.machine.devices import Device, Dtype
 from phybench.plugins.contracts import Failure, Refinement
+from phybench.prompts.length_budget import Shortening
 from phybench.refiners.completions import Completion, Sampling
 from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
 from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite
@@ -19,7 +20,6 @@ from phybench.refiners.rewriting import (
     RewritingTask,
     rewriting_task,
 )
-from phybench.shortening import Shortening
 
 
 class Local:

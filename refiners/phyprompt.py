@@ -21,6 +21,7 @@ from phybench.errors import ConfigError
 from phybench.machine.devices import Device, Dtype
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import Failure, Refinement
+from phybench.prompts.seeds import item_seed
 from phybench.refiners import reasoning
 from phybench.refiners.completions import Sampling
 from phybench.refiners.local import refinement
@@ -31,7 +32,6 @@ from phybench.refiners.replies import (
     check_rewrite,
     read_reasoning,
 )
-from phybench.seeds import item_seed
 
 Size = Literal["7b", "3b", "1.5b", "mini"]
 _SIZES = {

@@ -10,9 +10,9 @@ from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
-from phybench.prompts import check_text
+from phybench.prompts.prompt_sets import check_text
+from phybench.prompts.tables import cell, column, read_table
 from phybench.records import ITEMS
-from phybench.tables import cell, column, read_table
 
 _REFINED = ("refined", "refinement", "refined_prompt", "upsampled_caption")
 _PROMPT = ("prompt", "caption")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from phybench.diagnostics import is_refusal, latin_share
+from phybench.prompts.prompt_changes import is_refusal, latin_share
 from phybench.refiners import reasoning
 from phybench.refiners.rewriting import Language
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
-from phybench.shortening import TOKENS_PER_WORD, Shortening
+from phybench.prompts.length_budget import TOKENS_PER_WORD, Shortening
 
 Language = Literal["english", "any"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
-from phybench.tables import column, read_table
+from phybench.prompts.tables import column, read_table
 
 _HEADING = re.compile(r"\A\s*#+(?:[^\n]*:)?[ \t]*\n")
 _QUOTES = {"“": "”", '"': '"'}

@@ -251,7 +251,7 @@ def test_a_generator_that_counts_characters_gets_fewer_words() -> None:
     from phybench.plugins.contracts import PluginInfo
     from phybench.plugins.opened import Opened
     from phybench.plugins.spec import PluginSpec
-    from phybench.shortening import length_budget
+    from phybench.prompts.length_budget import length_budget
 
     def budget(limit: int | None, per_word: float) -> int | None:
         plugin = SimpleNamespace(count_tokens=lambda texts: [len(texts[0].split()) * per_word])

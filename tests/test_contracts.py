@@ -12,7 +12,7 @@ from harness import ROOT
 
 from phybench import Clip, ClipRequest, Frames, JudgeRequest, Refinement, Score
 from phybench.plugins.registry import create
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.testing import check_generator, check_info, check_judge, check_refiner
 from phybench.video.clip_store import store_clip
 

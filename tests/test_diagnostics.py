@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.diagnostics import (
+from phybench.prompts.prompt_changes import (
     diagnose,
     duplicates,
     is_refusal,

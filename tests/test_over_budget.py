@@ -20,8 +20,8 @@ from phybench.estimate import estimate
 from phybench.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
+from phybench.prompts.length_budget import Shortening
 from phybench.run import Outcome, execute, make_executor
-from phybench.shortening import Shortening
 
 BUDGET = 8
 LONG = "a ball rolls down a hill and then on and on and on"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench import ConfigError, Prompt
-from phybench.prompts import MAX_CHARACTERS, bundled_sets, group_columns, load_prompts
+from phybench.prompts.prompt_sets import MAX_CHARACTERS, bundled_sets, group_columns, load_prompts
 
 TEXTS = st.lists(
     st.text(

@@ -20,8 +20,8 @@ from phybench.leaderboard import csv_text, escape_markdown, inert
 from phybench.machine.digest import canonical_json, text_digest
 from phybench.pipeline import StageCount
 from phybench.progress import line, shown
-from phybench.prompts import load_prompts
-from phybench.seeds import SEED_LIMIT, item_seed
+from phybench.prompts.prompt_sets import load_prompts
+from phybench.prompts.seeds import SEED_LIMIT, item_seed
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 META = st.dictionaries(TEXT, st.one_of(TEXT, st.integers(), st.none()), max_size=3)

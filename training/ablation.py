@@ -28,7 +28,7 @@ from phybench.machine.folders import default_folder
 from phybench.plan import build_plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
-from phybench.prompts import PromptSet, load_prompts
+from phybench.prompts.prompt_sets import PromptSet, load_prompts
 from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
 from phybench.training.recipe import Recipe, load_recipe

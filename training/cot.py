@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from phybench.diagnostics import diagnose
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest, value_digest
 from phybench.machine.files import write_text
-from phybench.prompts import read_rows
+from phybench.prompts.prompt_changes import diagnose
+from phybench.prompts.prompt_sets import read_rows
 from phybench.refiners import reasoning
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError
 

@@ -16,8 +16,8 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import Closing, Prompt, Refinement
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
+from phybench.prompts.seeds import item_seed
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
-from phybench.seeds import item_seed
 from phybench.training.cot import Triple, triple
 from phybench.units.keys import fingerprint, refinement_key
 from phybench.work import Request, perform

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from phybench.cache import Cache
-from phybench.embeddings import DEFAULT_MODEL, load_embedder
 from phybench.errors import ConfigError
-from phybench.prompts import load_prompts
+from phybench.prompts.embeddings import DEFAULT_MODEL, load_embedder
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.training.cot import Triple, kept, read_triples
 from phybench.training.decontamination import Closeness, clean
 from phybench.training.recipe import Recipe

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.diagnostics import Embed
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_changes import Embed
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.training.cot import Triple
 
 _WORD = re.compile(r"\w+")

@@ -9,7 +9,7 @@ from typing import Any
 from phybench.cache import Cache
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.training.recipe import Recipe
 from phybench.training.timing import timing_key
 from phybench.units.keys import fingerprint

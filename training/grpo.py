@@ -18,7 +18,7 @@ from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Prompt, VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
 from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores

@@ -77,7 +77,7 @@ class Data(Part):
             hold distinct scenes in the same few words. Needs the extra ``similarity``; without it,
             or without the model, the data's card says that it was not run.
         similarity_model: Folder or hub id of the embedding model, which must then be there; empty
-            for :data:`phybench.embeddings.DEFAULT_MODEL`.
+            for :data:`phybench.prompts.embeddings.DEFAULT_MODEL`.
     """
 
     source: Literal["tabletop", "jsonl", "phygenbench", "teacher"]

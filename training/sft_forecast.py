@@ -13,7 +13,7 @@ from typing import Any
 from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.machine.model_folders import find_model
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.training.cot import Triple
 from phybench.training.dataset import prepare
 from phybench.training.recipe import Recipe

@@ -73,7 +73,7 @@ def from_tabletop(count: int, seed: int = 0) -> list[Intact]:
     """Lawful clips of the embedded world that show what their prompt asks for."""
     from phybench.plugins.contracts import Frames as Generated
     from phybench.plugins.registry import create
-    from phybench.prompts import load_prompts
+    from phybench.prompts.prompt_sets import load_prompts
 
     generator, oracle = create("generator", "tabletop"), create("judge", "oracle")
     prompts = load_prompts("tabletop-test").prompts
@@ -94,7 +94,7 @@ def from_tabletop(count: int, seed: int = 0) -> list[Intact]:
 
 def tabletop_violations(per_violation: int, seed: int = 0) -> Iterator[BrokenPair]:
     """Every violation of the embedded world beside the lawful clip of the same scene."""
-    from phybench.prompts import load_prompts
+    from phybench.prompts.prompt_sets import load_prompts
     from phybench.tabletop.clips import draw
     from phybench.tabletop.violations import BREACHES
 

@@ -15,7 +15,7 @@ def list_plugins(
     """List refiners, generators, judges and prompt sets."""
     from phybench.plugins.opened import KINDS
     from phybench.plugins.registry import names
-    from phybench.prompts import bundled_sets
+    from phybench.prompts.prompt_sets import bundled_sets
 
     found = {f"{kind}s": names(kind) for kind in KINDS}
     found["prompt sets"] = list(bundled_sets())

@@ -45,7 +45,7 @@ def refine(
     from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
-    from phybench.seeds import item_seed
+    from phybench.prompts.seeds import item_seed
     from phybench.workers.opening import open_alone
 
     if not 1 <= n <= MAX_SEEDS:
@@ -83,7 +83,7 @@ def _counter(generator: str) -> Opened:
 def _within_budget(spec: PluginSpec, generator: Opened | None) -> PluginSpec:
     """The refiner's SPEC with the generator's budget, where it takes one and none is given."""
     from phybench.plugins.registry import with_default
-    from phybench.shortening import length_budget
+    from phybench.prompts.length_budget import length_budget
 
     budget = None if generator is None else length_budget(generator)
     return spec if budget is None else with_default("refiner", spec, "budget", budget)
@@ -106,7 +106,7 @@ def _system_prompt(spec: PluginSpec) -> str:
 
 def _prompts(text: list[str] | None, file: Path | None) -> list[str]:
     from phybench.errors import ConfigError
-    from phybench.prompts import check_text, load_prompts
+    from phybench.prompts.prompt_sets import check_text, load_prompts
 
     if file is not None:
         if text:

@@ -12,7 +12,7 @@ from phybench.plugins.contracts import (
     VideoSettings,
 )
 from phybench.plugins.opened import Opened
-from phybench.shortening import Shortening
+from phybench.prompts.length_budget import Shortening
 from phybench.video.common_view import VIEWER, View
 from phybench.video.video_file import ENCODER
 

@@ -12,8 +12,8 @@ from harness import do_run, run_config
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
 from phybench.plugins.spec import parse_spec
+from phybench.prompts.seeds import item_seed
 from phybench.refiners.best_of_n import BestOfN, candidate_seed
-from phybench.seeds import item_seed
 from phybench.testing import check_refiner
 from phybench.units.keys import fingerprint
 from phybench.workers.opening import open_plugin

@@ -12,9 +12,9 @@ from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, Refinement
+from phybench.prompts.length_budget import Shortening
 from phybench.refiners.local import Local
 from phybench.refiners.rewriting import rewriting_task
-from phybench.shortening import Shortening
 from phybench.testing import check_refiner
 
 INSTRUCTIONS = "Rewrite the text so that its video obeys physics, in {words} words. {language}"

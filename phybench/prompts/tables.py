@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.prompts import read_rows
+from phybench.prompts.prompt_sets import read_rows
 
 CLIP_COLUMNS = ("videopath", "video_path", "path", "video", "video_url", "clip")
 """Names seen in the field for a clip's path or url (VideoPhy's is ``videopath``)."""

@@ -1,0 +1,1 @@
+"""Texts: prompt sets, tables, seeds and length budgets."""
