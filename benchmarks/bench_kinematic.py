@@ -13,9 +13,9 @@ import pytest
 from phybench.judges.kinematic import judge
 from phybench.judges.kinematics.assess import assess
 from phybench.judges.kinematics.thresholds import Thresholds
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.violations import breaches
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.violations import breaches
 from phybench.video.video_file import read_frames, write_frames
 
 LIMITS = Thresholds()

@@ -26,9 +26,9 @@ from phybench.judges.kinematic import Kinematic, judge
 from phybench.judges.kinematics.assess import Assessment, assess
 from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.machine.digest import text_digest
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.violations import breaches
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.violations import breaches
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "judges"))
 from simple_renderers import SCENES, STYLES, draw_simple
@@ -222,7 +222,7 @@ class Adherence:
 
 def pair_up(seen: list[tuple[Assessment, str]]) -> Adherence:
     """SA of every clip with its own prompt and with those of three clips elsewhere in the list."""
-    from phybench.tabletop.language import understand
+    from phybench.tabletop.texts.language import understand
 
     found = Adherence()
     for index, (assessment, text) in enumerate(seen):
@@ -243,9 +243,9 @@ def pair_up(seen: list[tuple[Assessment, str]]) -> Adherence:
 def adherence(count: int, seed: int, condition: Condition) -> Adherence:
     """SA of clips that show what their prompts ask for, under one condition."""
     from phybench.prompts.prompt_sets import load_prompts
-    from phybench.tabletop.imagine import imagine
-    from phybench.tabletop.render import render
-    from phybench.tabletop.simulate import clip_times, simulate
+    from phybench.tabletop.drawing.render import render
+    from phybench.tabletop.texts.imagine import imagine
+    from phybench.tabletop.world.simulate import clip_times, simulate
 
     seen = []
     for index, prompt in enumerate(load_prompts("tabletop-test", count).prompts):

@@ -11,7 +11,7 @@ from phybench.tabletop.fingerprint import WORLD, world_digest
 
 if TYPE_CHECKING:
     from phybench.plan import Plan
-    from phybench.tabletop.simulate import Trajectory
+    from phybench.tabletop.world.simulate import Trajectory
 
 NATIVE = VideoSettings(frames=17, fps=8.0, width=64, height=64)
 """What it makes if nothing else is asked for: two seconds."""
@@ -27,7 +27,7 @@ class Tabletop:
     """Draws coloured shapes and liquids that obey physics, or not: see ``docs/tabletop.md``.
 
     How often it breaks which law, and how texts change that, is an invented table
-    (:mod:`phybench.tabletop.failure_law`); its numbers say nothing about real models.
+    (:mod:`phybench.tabletop.texts.failure_law`); its numbers say nothing about real models.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Tabletop:
 
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
         """Words of each text: this model's tokens."""
-        from phybench.tabletop.language import count_words
+        from phybench.tabletop.texts.language import count_words
 
         return [count_words(text) for text in texts]
 
@@ -70,10 +70,10 @@ def _clip(request: ClipRequest) -> Frames | Failure:
     problem = _problem(frames, fps, width, height)
     if problem:
         return Failure("settings", problem)
-    from phybench.tabletop.clips import truth
-    from phybench.tabletop.imagine import imagine, requested
-    from phybench.tabletop.render import render
-    from phybench.tabletop.simulate import clip_times, simulate
+    from phybench.tabletop.drawing.clips import truth
+    from phybench.tabletop.drawing.render import render
+    from phybench.tabletop.texts.imagine import imagine, requested
+    from phybench.tabletop.world.simulate import clip_times, simulate
 
     imagined = imagine(request.text, request.seed)
     trajectory: Trajectory = simulate(imagined.scene, clip_times(frames, fps))

@@ -81,7 +81,7 @@ def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
     from phybench.judges.kinematics.adherence import match
     from phybench.judges.kinematics.appearance import looks
     from phybench.judges.kinematics.events import possible_events
-    from phybench.tabletop.language import understand
+    from phybench.tabletop.texts.language import understand
 
     if assessment.reason or assessment.observation is None or assessment.kinds is None:
         return Score.unscored(assessment.reason, details={"noise": round(assessment.noise, 2)})

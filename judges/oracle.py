@@ -12,7 +12,7 @@ from phybench.plugins.contracts import Failure, JudgeRequest, PluginInfo, Score
 from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:
-    from phybench.tabletop.language import Understanding
+    from phybench.tabletop.texts.language import Understanding
 
 _BLATANT = frozenset({"vanishes", "falls_upward", "passes_through", "duplicates", "teleports"})
 """Violations that change what can happen at all, rather than how: PC 1 instead of 2."""
@@ -58,7 +58,7 @@ def _score(request: JudgeRequest) -> Score:
     truth = request.clip.meta.get("truth")
     if not isinstance(truth, Mapping):
         return Score.unscored("the clip has no ground truth: only `tabletop` clips have one")
-    from phybench.tabletop.language import understand
+    from phybench.tabletop.texts.language import understand
 
     asked = understand(request.prompt)
     if not asked.family and not asked.wants:

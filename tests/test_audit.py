@@ -193,7 +193,7 @@ def test_pairs_without_two_scores_are_counted_not_guessed() -> None:
 
 
 def test_tabletop_gives_lawful_clips_and_every_violation() -> None:
-    from phybench.tabletop.violations import BREACHES
+    from phybench.tabletop.world.violations import BREACHES
 
     clips = from_tabletop(6, seed=1)
     assert len(clips) == 6

@@ -17,10 +17,10 @@ from typing import Any
 
 from phybench.plugins.contracts import Prompt
 from phybench.refiners.reasoning import ChainOfThought
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.families import FAMILIES, build_scene, draw_looks
-from phybench.tabletop.language import Understanding, understand
-from phybench.tabletop.simulate import Trajectory, simulate
+from phybench.tabletop.texts.language import Understanding, understand
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.families import FAMILIES, build_scene, draw_looks
+from phybench.tabletop.world.simulate import Trajectory, simulate
 from phybench.training.copying import SYLLABLES
 from phybench.training.cot import Triple, triple
 

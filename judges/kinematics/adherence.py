@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from phybench.judges.kinematics.appearance import Seen
 
 if TYPE_CHECKING:
-    from phybench.tabletop.language import Understanding
+    from phybench.tabletop.texts.language import Understanding
 
 
 @dataclass(frozen=True, slots=True)

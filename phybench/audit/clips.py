@@ -95,8 +95,8 @@ def from_tabletop(count: int, seed: int = 0) -> list[Intact]:
 def tabletop_violations(per_violation: int, seed: int = 0) -> Iterator[BrokenPair]:
     """Every violation of the embedded world beside the lawful clip of the same scene."""
     from phybench.prompts.prompt_sets import load_prompts
-    from phybench.tabletop.clips import draw
-    from phybench.tabletop.violations import BREACHES
+    from phybench.tabletop.drawing.clips import draw
+    from phybench.tabletop.world.violations import BREACHES
 
     texts: dict[str, str] = {}
     for prompt in load_prompts("tabletop-test").prompts:

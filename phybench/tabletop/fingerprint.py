@@ -7,25 +7,25 @@ from importlib import resources
 
 from phybench.machine.digest import code_digest, text_digest
 
-READING = ("language.py", "lexicon.json")
+READING = ("texts/language.py", "texts/lexicon.json")
 """What decides how a text is understood."""
 WORLD = (
     *READING,
-    "chance.py",
-    "clips.py",
-    "failure_law.py",
-    "families.py",
-    "fluids.py",
-    "imagine.py",
-    "interventions.py",
-    "layouts.py",
-    "raster.py",
-    "render.py",
-    "render_pour.py",
-    "scene.py",
-    "simulate.py",
-    "violations.py",
-    "world.py",
+    "world/chance.py",
+    "drawing/clips.py",
+    "texts/failure_law.py",
+    "world/families.py",
+    "world/fluids.py",
+    "texts/imagine.py",
+    "world/interventions.py",
+    "world/layouts.py",
+    "drawing/raster.py",
+    "drawing/render.py",
+    "drawing/render_pour.py",
+    "world/scene.py",
+    "world/simulate.py",
+    "world/violations.py",
+    "world/world.py",
 )
 """What decides which pixels a text becomes."""
 

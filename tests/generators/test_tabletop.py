@@ -22,10 +22,10 @@ from phybench.plugins.contracts import (
 )
 from phybench.refiners.template import Template
 from phybench.tabletop import fingerprint
-from phybench.tabletop.clips import truth
-from phybench.tabletop.imagine import imagine
-from phybench.tabletop.prompt_sets import build
-from phybench.tabletop.simulate import simulate
+from phybench.tabletop.drawing.clips import truth
+from phybench.tabletop.texts.imagine import imagine
+from phybench.tabletop.texts.prompt_sets import build
+from phybench.tabletop.world.simulate import simulate
 from phybench.testing import check_generator
 
 TEXT = "A large red ball falls onto a table and bounces."
@@ -157,7 +157,7 @@ def test_removing_or_drowning_the_subject_loses_adherence():
 
 
 def _without_things(text):
-    from phybench.tabletop.language import lexicon
+    from phybench.tabletop.texts.language import lexicon
 
     known = {
         w for kind in ("colours", "shapes") for words in lexicon()[kind].values() for w in words
@@ -173,6 +173,9 @@ def test_it_keeps_the_generators_contract():
 def test_the_fingerprint_covers_every_module_that_makes_pixels():
     package = Path(fingerprint.__file__).parent
     none_of_it = {"__init__.py", "fingerprint.py", "pictures.py", "prompt_sets.py"}
-    assert {path.name for path in package.glob("*.py")} - none_of_it | {"lexicon.json"} == set(
-        fingerprint.WORLD
-    )
+    makes_pixels = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if path.name not in none_of_it
+    }
+    assert makes_pixels | {"texts/lexicon.json"} == set(fingerprint.WORLD)

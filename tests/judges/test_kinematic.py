@@ -15,7 +15,7 @@ from phybench.judges.kinematics.assess import assess
 from phybench.judges.kinematics.thresholds import Thresholds
 from phybench.machine.digest import file_digest
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score
-from phybench.tabletop.clips import draw
+from phybench.tabletop.drawing.clips import draw
 from phybench.testing import check_judge
 from phybench.video.video_file import read_frames, write_frames
 

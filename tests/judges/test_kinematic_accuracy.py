@@ -12,9 +12,9 @@ from simple_renderers import SCENES, STYLES, draw_simple
 from phybench.judges.kinematic import judge
 from phybench.judges.kinematics.assess import assess
 from phybench.judges.kinematics.thresholds import Thresholds
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.violations import BREACHES
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.violations import BREACHES
 
 LIMITS = Thresholds()
 

@@ -13,7 +13,7 @@ from phybench.judges.kinematics.assess import Assessment, assess
 from phybench.judges.kinematics.backdrop import find_backdrop, pixel_noise, shrink
 from phybench.judges.kinematics.flight import find_flights, measure_gravity
 from phybench.judges.kinematics.thresholds import Thresholds
-from phybench.tabletop.clips import draw
+from phybench.tabletop.drawing.clips import draw
 
 LIMITS = Thresholds()
 RED, BLUE = COLOURS["red"], COLOURS["blue"]

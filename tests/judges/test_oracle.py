@@ -6,11 +6,11 @@ import pytest
 
 from phybench.judges.oracle import Oracle
 from phybench.plugins.contracts import Clip, JudgeRequest
-from phybench.tabletop.clips import draw, truth
-from phybench.tabletop.families import build_scene
-from phybench.tabletop.scene import Look
-from phybench.tabletop.simulate import simulate
-from phybench.tabletop.violations import BREACHES
+from phybench.tabletop.drawing.clips import draw, truth
+from phybench.tabletop.world.families import build_scene
+from phybench.tabletop.world.scene import Look
+from phybench.tabletop.world.simulate import simulate
+from phybench.tabletop.world.violations import BREACHES
 from phybench.testing import check_judge
 
 PROMPT = "A small red ball falls onto a table."

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from phybench.plugins.contracts import Failure, Refiner
 from phybench.refiners.template import Template
-from phybench.tabletop.language import lexicon, understand
-from phybench.tabletop.prompt_sets import build
+from phybench.tabletop.texts.language import lexicon, understand
+from phybench.tabletop.texts.prompt_sets import build
 from phybench.testing import check_refiner
 
 VIDEOPHY2 = Path(__file__).parents[3] / "shared/data/videophy2/prompts_test.csv"

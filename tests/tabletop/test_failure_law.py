@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.failure_law import (
+from phybench.tabletop.texts.failure_law import (
     HAZARD,
     LAPSES,
     STATED,
@@ -15,9 +14,10 @@ from phybench.tabletop.failure_law import (
     lapse_probability,
     violation_probabilities,
 )
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.imagine import imagine
-from phybench.tabletop.language import understand
+from phybench.tabletop.texts.imagine import imagine
+from phybench.tabletop.texts.language import understand
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.families import FAMILIES
 
 PROMPT = "A red ball falls onto a table."
 STATING = PROMPT + " Each bounce is lower than the one before."

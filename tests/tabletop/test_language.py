@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phybench.tabletop.failure_law import violation_probabilities
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.language import LONGEST, Want, count_words, lexicon, understand
-from phybench.tabletop.prompt_sets import build
-from phybench.tabletop.scene import COLOURS
-from phybench.tabletop.violations import VIOLATIONS
+from phybench.tabletop.texts.failure_law import violation_probabilities
+from phybench.tabletop.texts.language import LONGEST, Want, count_words, lexicon, understand
+from phybench.tabletop.texts.prompt_sets import build
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.scene import COLOURS
+from phybench.tabletop.world.violations import VIOLATIONS
 
 # Wordings that are in no prompt set.
 PARAPHRASES = {

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from phybench.tabletop import failure_law, pictures
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.violations import breaches
+from phybench.tabletop.drawing import pictures
+from phybench.tabletop.texts import failure_law
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.violations import breaches
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "tabletop.md").read_text(encoding="utf-8")

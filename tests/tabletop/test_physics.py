@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from phybench.tabletop.families import FAMILIES, sample_scene
-from phybench.tabletop.scene import EXTENT, FLOOR, GRAVITY, STEP
-from phybench.tabletop.simulate import clip_times, simulate
-from phybench.tabletop.world import mass_of, moment_of
+from phybench.tabletop.world.families import FAMILIES, sample_scene
+from phybench.tabletop.world.scene import EXTENT, FLOOR, GRAVITY, STEP
+from phybench.tabletop.world.simulate import clip_times, simulate
+from phybench.tabletop.world.world import mass_of, moment_of
 
 SEEDS = range(6)
 EVERY_STEP = np.arange(481) * STEP

@@ -8,9 +8,9 @@ from importlib import resources
 
 import pytest
 
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.language import understand
-from phybench.tabletop.prompt_sets import STATED_SHARE, TEST_ROWS, TRAIN_ROWS, build, write
+from phybench.tabletop.texts.language import understand
+from phybench.tabletop.texts.prompt_sets import STATED_SHARE, TEST_ROWS, TRAIN_ROWS, build, write
+from phybench.tabletop.world.families import FAMILIES
 
 
 def test_the_files_are_the_builders_output(tmp_path):

@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES, sample_scene
-from phybench.tabletop.render import render
-from phybench.tabletop.scene import COLOURS, PALETTES
-from phybench.tabletop.simulate import simulate
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.drawing.render import render
+from phybench.tabletop.world.families import FAMILIES, sample_scene
+from phybench.tabletop.world.scene import COLOURS, PALETTES
+from phybench.tabletop.world.simulate import simulate
 
 PRINT_DIGEST = """
 import hashlib

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES, sample_scene
-from phybench.tabletop.scene import FLOOR, GRAVITY
-from phybench.tabletop.simulate import clip_times, simulate
-from phybench.tabletop.violations import BREACHES, LAWS, VIOLATIONS, breaches
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.world.families import FAMILIES, sample_scene
+from phybench.tabletop.world.scene import FLOOR, GRAVITY
+from phybench.tabletop.world.simulate import clip_times, simulate
+from phybench.tabletop.world.violations import BREACHES, LAWS, VIOLATIONS, breaches
 
 SEEDS = range(5)
 FPS = 24.0

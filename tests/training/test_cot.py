@@ -12,8 +12,8 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import Prompt
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.reasoning import ChainOfThought, parse
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.language import understand
+from phybench.tabletop.texts.language import understand
+from phybench.tabletop.world.families import FAMILIES
 from phybench.training.cot import kept, read_triples, triple, write_data
 from phybench.training.cot_tabletop import sentences, tabletop_triples
 from phybench.training.cot_teacher import ask_teacher, explain_phygenbench

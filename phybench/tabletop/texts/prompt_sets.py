@@ -1,6 +1,6 @@
 """The bundled prompt sets, made from ``wordings.json`` by rule.
 
-    python -m phybench.tabletop.prompt_sets phybench/tabletop/prompts
+    python -m phybench.tabletop.texts.prompt_sets phybench/tabletop/prompts
 
 writes both again; equal code writes equal bytes. The test set holds out, each in a part of its
 rows: combinations of family, colour and shape that no training prompt has, and wordings (sentence
@@ -19,9 +19,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.families import FAMILIES, Role
-from phybench.tabletop.scene import COLOURS, Look
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.families import FAMILIES, Role
+from phybench.tabletop.world.scene import COLOURS, Look
 
 TRAIN_ROWS, TEST_ROWS = 1500, 600
 STATED_SHARE = 0.25
@@ -91,7 +91,7 @@ def _texts(split: str) -> tuple[str, ...]:
 
 @cache
 def _wordings() -> Mapping[str, Any]:
-    text = resources.files("phybench.tabletop").joinpath("wordings.json").read_text("utf-8")
+    text = resources.files("phybench.tabletop.texts").joinpath("wordings.json").read_text("utf-8")
     data: Mapping[str, Any] = json.loads(text)
     return data
 

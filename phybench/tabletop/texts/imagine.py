@@ -1,7 +1,7 @@
 """From a text to the scene that the simulated generator makes of it, lapses and all.
 
 Every decision compares a uniform number, named after the decision and drawn from the seed, with a
-probability from :mod:`phybench.tabletop.failure_law`. Two texts with the same seed therefore get
+probability from :mod:`phybench.tabletop.texts.failure_law`. Two texts with the same seed therefore get
 the same geometry, and a violation is there exactly if its number is below its probability.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.failure_law import NOTHING, lapse_probability, violation_probabilities
-from phybench.tabletop.families import FAMILIES, Role, build_scene
-from phybench.tabletop.language import Understanding, Want, understand
-from phybench.tabletop.scene import COLOURS, SHAPES, SIZES, Look, Scene
+from phybench.tabletop.texts.failure_law import NOTHING, lapse_probability, violation_probabilities
+from phybench.tabletop.texts.language import Understanding, Want, understand
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.families import FAMILIES, Role, build_scene
+from phybench.tabletop.world.scene import COLOURS, SHAPES, SIZES, Look, Scene
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.scene import FLOOR, GRAVITY, Pour, Thing, Violation
+from phybench.tabletop.world.scene import FLOOR, GRAVITY, Pour, Thing, Violation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

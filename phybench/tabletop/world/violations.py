@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.scene import COLOURS, Scene, Violation
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.scene import COLOURS, Scene, Violation
 
 VIOLATIONS: Mapping[str, str] = {
     "levitates": "stays or rises in the air with nothing holding it",

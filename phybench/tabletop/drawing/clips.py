@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phybench.tabletop.families import FAMILIES, sample_scene
-from phybench.tabletop.render import render
-from phybench.tabletop.scene import Scene
-from phybench.tabletop.simulate import Trajectory, clip_times, simulate
+from phybench.tabletop.drawing.render import render
+from phybench.tabletop.world.families import FAMILIES, sample_scene
+from phybench.tabletop.world.scene import Scene
+from phybench.tabletop.world.simulate import Trajectory, clip_times, simulate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def draw(
     """A random clip of a family, and the truth about it.
 
     Args:
-        family: A key of :data:`phybench.tabletop.families.FAMILIES`.
+        family: A key of :data:`phybench.tabletop.world.families.FAMILIES`.
         seed: Any integer.
         violation: The law to break; ``None`` for a lawful clip.
         size: Width and height in pixels.

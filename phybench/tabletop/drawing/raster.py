@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.scene import EXTENT, FLOOR, Palette
+from phybench.tabletop.world.scene import EXTENT, FLOOR, Palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

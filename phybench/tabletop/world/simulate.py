@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.fluids import PourTrack, pour_track
-from phybench.tabletop.interventions import intervene
-from phybench.tabletop.scene import DURATION, STEP, Pour, Scene, Thing
-from phybench.tabletop.world import World, apply_natural_forces, build_world
+from phybench.tabletop.world.fluids import PourTrack, pour_track
+from phybench.tabletop.world.interventions import intervene
+from phybench.tabletop.world.scene import DURATION, STEP, Pour, Scene, Thing
+from phybench.tabletop.world.world import World, apply_natural_forces, build_world
 
 if TYPE_CHECKING:
     import pymunk

@@ -208,7 +208,7 @@ class Violation:
     """A law that this scene will break.
 
     Args:
-        id: A key of :data:`phybench.tabletop.violations.VIOLATIONS`.
+        id: A key of :data:`phybench.tabletop.world.violations.VIOLATIONS`.
         law: The law it breaks, in VideoPhy-2's words.
         target: Name of the thing that breaks it, or ``liquid``.
         onset: Earliest time at which it may begin, seconds.
@@ -229,7 +229,7 @@ class Scene:
     """Everything that a clip follows from.
 
     Args:
-        family: A key of :data:`phybench.tabletop.families.FAMILIES`.
+        family: A key of :data:`phybench.tabletop.world.families.FAMILIES`.
         seed: What its geometry was drawn with.
         palette: A key of :data:`PALETTES`.
         things: Rigid things, in drawing order.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.raster import (
+from phybench.tabletop.drawing.raster import (
     Canvas,
     as_colour,
     blank,
@@ -16,15 +16,15 @@ from phybench.tabletop.raster import (
     draw_line,
     draw_polygon,
 )
-from phybench.tabletop.render_pour import draw_pour
-from phybench.tabletop.scene import COLOURS, PALETTES, WATER, Link, Palette, Scene, Tank
-from phybench.tabletop.simulate import Track, Trajectory
-from phybench.tabletop.world import outline
+from phybench.tabletop.drawing.render_pour import draw_pour
+from phybench.tabletop.world.scene import COLOURS, PALETTES, WATER, Link, Palette, Scene, Tank
+from phybench.tabletop.world.simulate import Track, Trajectory
+from phybench.tabletop.world.world import outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phybench.tabletop.raster import Colour, Floats
+    from phybench.tabletop.drawing.raster import Colour, Floats
 
 _COILS = 7
 _COIL_REACH = 3.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from phybench.tabletop import layouts
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.layouts import Looks
-from phybench.tabletop.scene import (
+from phybench.tabletop.world import layouts
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.layouts import Looks
+from phybench.tabletop.world.scene import (
     COLOURS,
     EXTENT,
     PALETTES,
@@ -17,7 +17,7 @@ from phybench.tabletop.scene import (
     Look,
     Scene,
 )
-from phybench.tabletop.violations import choose_violation
+from phybench.tabletop.world.violations import choose_violation
 
 OUTCOMES = ("floats", "sinks")
 """What can lawfully happen to a thing in a tank."""
@@ -45,7 +45,7 @@ class Family:
     Args:
         name: One word.
         title: What happens, lawfully.
-        laws: Keys of :data:`phybench.tabletop.violations.LAWS` that it shows.
+        laws: Keys of :data:`phybench.tabletop.world.violations.LAWS` that it shows.
         roles: The things it needs.
         build: Lays the scene out.
         mirrors: Whether it may run from right to left.

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.fluids import EXIT_SPEED, GLASS_BOTTOM, PourTrack, cup_liquid, fallen
-from phybench.tabletop.raster import LINE, Canvas, draw_box, draw_line, draw_polygon, paint
-from phybench.tabletop.scene import EXTENT, FLOOR, GRAVITY, Pour
+from phybench.tabletop.drawing.raster import LINE, Canvas, draw_box, draw_line, draw_polygon, paint
+from phybench.tabletop.world.fluids import EXIT_SPEED, GLASS_BOTTOM, PourTrack, cup_liquid, fallen
+from phybench.tabletop.world.scene import EXTENT, FLOOR, GRAVITY, Pour
 
 if TYPE_CHECKING:
-    from phybench.tabletop.raster import Colour, Floats
+    from phybench.tabletop.drawing.raster import Colour, Floats
 
 _WALL = 1.2
 """Thickness of the glass's walls in units."""

@@ -33,7 +33,7 @@ class Want:
     Args:
         role: Its role in the family (``subject``, ``striker``, ``target``, ``liquid``, ...).
         shape: ``ball``, ``cube``, ``triangle``, ``bar``, ``liquid`` or empty.
-        colour: A key of :data:`phybench.tabletop.scene.COLOURS` or empty.
+        colour: A key of :data:`phybench.tabletop.world.scene.COLOURS` or empty.
         size: ``small``, ``large`` or empty.
     """
 
@@ -83,7 +83,7 @@ class _Mention:
 @cache
 def lexicon() -> Mapping[str, Mapping[str, Any]]:
     """The words and rules, as in ``lexicon.json``."""
-    text = resources.files("phybench.tabletop").joinpath("lexicon.json").read_text("utf-8")
+    text = resources.files("phybench.tabletop.texts").joinpath("lexicon.json").read_text("utf-8")
     data: Mapping[str, Mapping[str, Any]] = json.loads(text)
     return data
 

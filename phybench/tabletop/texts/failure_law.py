@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from phybench.tabletop.language import Understanding, prevented_by
-from phybench.tabletop.violations import breaches
+from phybench.tabletop.texts.language import Understanding, prevented_by
+from phybench.tabletop.world.violations import breaches
 
 HAZARD = 1.0
 """Sum over a family's violations of their probabilities, if the text states no outcome."""

@@ -1,6 +1,6 @@
 """Contact sheets and tables of the world, for its page in the documentation.
 
-    python -m phybench.tabletop.pictures docs/tabletop
+    python -m phybench.tabletop.drawing.pictures docs/tabletop
 
 draws one sheet per family: its lawful scene in the first row, one violation in every further row.
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phybench.tabletop.clips import draw
-from phybench.tabletop.failure_law import base_probabilities
-from phybench.tabletop.families import FAMILIES
-from phybench.tabletop.language import lexicon, prevented_by
-from phybench.tabletop.violations import LAWS, VIOLATIONS, breaches
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.texts.failure_law import base_probabilities
+from phybench.tabletop.texts.language import lexicon, prevented_by
+from phybench.tabletop.world.families import FAMILIES
+from phybench.tabletop.world.violations import LAWS, VIOLATIONS, breaches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,7 +1,7 @@
 """How each family is laid out, with its geometry drawn by name from a seed.
 
 Every function here takes the looks of the family's roles and the chance to draw from, and returns
-the scene running from left to right. Numbers are in the units of :mod:`phybench.tabletop.scene`,
+the scene running from left to right. Numbers are in the units of :mod:`phybench.tabletop.world.scene`,
 chosen so that the event begins at once, is over within two seconds and stays in the picture.
 """
 
@@ -11,8 +11,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from phybench.tabletop.chance import Chance
-from phybench.tabletop.scene import FLOOR, GRAVITY, Fixture, Link, Look, Pour, Scene, Tank, Thing
+from phybench.tabletop.world.chance import Chance
+from phybench.tabletop.world.scene import (
+    FLOOR,
+    GRAVITY,
+    Fixture,
+    Link,
+    Look,
+    Pour,
+    Scene,
+    Tank,
+    Thing,
+)
 
 Looks = Mapping[str, Look]
 

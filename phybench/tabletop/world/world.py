@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pymunk
 
-from phybench.tabletop.fluids import submerged_area
-from phybench.tabletop.scene import EXTENT, FLOOR, GRAVITY, STEP, Fixture, Scene, Thing
+from phybench.tabletop.world.fluids import submerged_area
+from phybench.tabletop.world.scene import EXTENT, FLOOR, GRAVITY, STEP, Fixture, Scene, Thing
 
 _DENSITY_SCALE = 0.01
 _WATER_DRAG = 3.0

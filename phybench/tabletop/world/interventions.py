@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pymunk
 
-from phybench.tabletop.scene import (
+from phybench.tabletop.world.scene import (
     EXTENT,
     GRAVITY,
     SINKING_DENSITY,
@@ -21,7 +21,7 @@ from phybench.tabletop.scene import (
     Violation,
     balance,
 )
-from phybench.tabletop.world import World, add_thing, thing_shape
+from phybench.tabletop.world.world import World, add_thing, thing_shape
 
 _TOUCH_NOTHING = pymunk.ShapeFilter(mask=0)
 _GROWING = 0.25

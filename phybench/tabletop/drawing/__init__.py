@@ -1,0 +1,1 @@
+"""From a simulated scene to pixels."""

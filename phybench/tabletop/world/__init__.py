@@ -1,0 +1,1 @@
+"""Scenes and what happens in them, lawful or not."""
