@@ -17,8 +17,8 @@ from phybench.tabletop.world.simulate import simulate
 
 PRINT_DIGEST = """
 import hashlib
-from phybench.tabletop.clips import draw
-from phybench.tabletop.families import FAMILIES
+from phybench.tabletop.drawing.clips import draw
+from phybench.tabletop.world.families import FAMILIES
 digest = hashlib.sha256()
 for family in FAMILIES:
     digest.update(draw(family, 5)[0].tobytes())
