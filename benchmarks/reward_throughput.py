@@ -25,7 +25,6 @@ from types import SimpleNamespace
 import sleeping_plugins
 
 import phybench
-from phybench.cache import Cache
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
@@ -33,6 +32,7 @@ from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
+from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 from phybench.workers.opening import open_plugin
 

@@ -6,10 +6,10 @@ import math
 import shutil
 from pathlib import Path
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
+from phybench.units.cache import Cache
 from phybench.units.keys import clip_key, fingerprint, refinement_key
 from phybench.video.common_view import View
 

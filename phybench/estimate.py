@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.cache import Cache
-from phybench.codec import Value
 from phybench.disk import clip_bytes
 from phybench.plan import Item, Plan, over_budget
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
 from phybench.plugins.opened import Kind, Opened
+from phybench.units.cache import Cache
+from phybench.units.codec import Value
 from phybench.units.keys import (
     clip_key,
     fingerprint,

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from phybench.cache import Cache
-from phybench.codec import Value
 from phybench.executors.base import Done, Executor
 from phybench.plugins.contracts import Failure
 from phybench.plugins.opened import Opened
-from phybench.work import Request
+from phybench.units.cache import Cache
+from phybench.units.codec import Value
+from phybench.units.perform import Request
 
 Then = Callable[[Value], None]
 

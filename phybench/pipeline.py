@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phybench.cache import Cache
-from phybench.codec import Value, plain
 from phybench.executors.base import Executor
 from phybench.lanes import Lane, Lanes, Then
 from phybench.plan import Item, Plan
@@ -21,6 +19,8 @@ from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest,
 from phybench.plugins.opened import Kind, Opened
 from phybench.prompts.length_budget import Shortening
 from phybench.records import ITEMS, SCORES, RunWriter
+from phybench.units.cache import Cache
+from phybench.units.codec import Value, plain
 from phybench.units.keys import (
     clip_key,
     fingerprint,
@@ -30,8 +30,8 @@ from phybench.units.keys import (
     shortening_key,
     view_key,
 )
+from phybench.units.perform import Request
 from phybench.video.view_maker import shown_to_judges
-from phybench.work import Request
 from phybench.workers.opening import open_viewer
 
 _WINDOW = 512

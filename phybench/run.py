@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache
-from phybench.codec import plain
 from phybench.errors import ConfigError, unknown
 from phybench.executors.base import Executor
 from phybench.leaderboard import to_csv, to_markdown, to_results
@@ -30,6 +28,8 @@ from phybench.refinements import describe_refinements
 from phybench.results import finished_items, load_run, read_header
 from phybench.signature import signatures
 from phybench.truncation import split_by_truncation
+from phybench.units.cache import Cache
+from phybench.units.codec import plain
 from phybench.units.keys import fingerprint, instrument
 
 EXECUTORS = ("serial", "local", "ray")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache
-from phybench.codec import Value
 from phybench.errors import ConfigError
 from phybench.leaderboard import csv_text
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
@@ -23,11 +21,13 @@ from phybench.prompts.tables import (
     optional_column,
     read_table,
 )
+from phybench.units.cache import Cache
+from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, instrument, score_key, view_key
+from phybench.units.perform import Request, perform, timed
 from phybench.video.clip_store import store_clip
 from phybench.video.common_view import View
 from phybench.video.view_maker import shown_to_judges
-from phybench.work import Request, perform, timed
 from phybench.workers.opening import open_alone, open_viewer
 
 RESULT_COLUMNS = ("judge", "sa", "pc", "joint", "status", "reply")

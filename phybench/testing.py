@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from phybench.codec import plain
 from phybench.machine.digest import canonical_json
 from phybench.plugins.contracts import (
     Clip,
@@ -37,6 +36,7 @@ from phybench.plugins.contracts import (
     Score,
     VideoFile,
 )
+from phybench.units.codec import plain
 from phybench.video.clip_store import store_clip
 
 _SEEDS = (0, 2**31 - 1, 12345)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.cache import Cache
-from phybench.codec import Value
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
+from phybench.units.cache import Cache
+from phybench.units.codec import Value
 from phybench.units.keys import clip_key, fingerprint, score_key
-from phybench.work import Request, perform
+from phybench.units.perform import Request, perform
 from phybench.workers.opening import open_alone
 
 

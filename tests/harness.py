@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from phybench.cache import Cache
 from phybench.config import RunConfig, specs
 from phybench.plan import build_plan
 from phybench.run import Outcome, execute, make_executor
+from phybench.units.cache import Cache
 
 ROOT = Path(__file__).parent.parent
 ARMS: dict[str, Any] = {

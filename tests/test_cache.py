@@ -8,7 +8,7 @@ import sys
 
 def test_processes_can_open_a_new_cache_at_the_same_time(tmp_path):
     opening = (
-        "import sys; from pathlib import Path; from phybench.cache import Cache\n"
+        "import sys; from pathlib import Path; from phybench.units.cache import Cache\n"
         "sys.stdin.read(1)\n"
         "for number in range(8):\n"
         "    with Cache(Path(sys.argv[1]) / str(number)):\n"

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench import ClipRequest, ConfigError, Failure, Frames, PluginInfo, Refinement
-from phybench.cache import Cache
-from phybench.codec import refiner_request_from_json, request_to_json
 from phybench.estimate import estimate
 from phybench.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening
 from phybench.run import Outcome, execute, make_executor
+from phybench.units.cache import Cache
+from phybench.units.codec import refiner_request_from_json, request_to_json
 
 BUDGET = 8
 LONG = "a ball rolls down a hill and then on and on and on"

@@ -21,7 +21,6 @@ from harness import (
 
 ray = pytest.importorskip("ray")
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError, StorageError
 from phybench.executors.ray_actors import PluginActor, RayExecutor
 from phybench.pipeline import StageCount
@@ -30,6 +29,7 @@ from phybench.plugins.contracts import Clip, ClipRequest, Score
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import make_spec, parse_spec
 from phybench.run import execute, make_executor
+from phybench.units.cache import Cache
 from phybench.workers.opening import open_plugin
 
 

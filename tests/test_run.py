@@ -18,12 +18,12 @@ from harness import (
 )
 
 from phybench import ConfigError
-from phybench.cache import Cache
 from phybench.estimate import estimate
 from phybench.leaderboard import COLUMNS
 from phybench.plan import build_plan
 from phybench.prompts.seeds import item_seed
 from phybench.results import load_run
+from phybench.units.cache import Cache
 
 
 def test_a_run_publishes_everything_the_design_names(examples: Path) -> None:

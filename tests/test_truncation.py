@@ -13,7 +13,6 @@ import pytest
 from harness import do_run, phybench, run_config, write_prompts
 
 from phybench import ClipRequest, Failure, Frames, PluginInfo
-from phybench.cache import Cache
 from phybench.plan import build_plan
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
@@ -21,6 +20,7 @@ from phybench.results import load_run
 from phybench.run import execute, make_executor
 from phybench.statistics.rates import wilson
 from phybench.truncation import COLUMNS, split_by_truncation
+from phybench.units.cache import Cache
 
 BUDGET = 4
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from phybench import Clip, Failure, Refinement, Score
-from phybench.cache import Cache
-from phybench.codec import from_json, to_json
 from phybench.leaderboard import csv_text, escape_markdown, inert
 from phybench.machine.digest import canonical_json, text_digest
 from phybench.pipeline import StageCount
 from phybench.progress import line, shown
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.prompts.seeds import SEED_LIMIT, item_seed
+from phybench.units.cache import Cache
+from phybench.units.codec import from_json, to_json
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 META = st.dictionaries(TEXT, st.one_of(TEXT, st.integers(), st.none()), max_size=3)

@@ -18,7 +18,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from phybench.cache import Cache
 from phybench.config import RunConfig
 from phybench.errors import ConfigError, RunLockedError, unknown
 from phybench.machine.digest import file_digest, value_digest
@@ -32,6 +31,7 @@ from phybench.prompts.prompt_sets import PromptSet, load_prompts
 from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
 from phybench.training.recipe import Recipe, load_recipe
+from phybench.units.cache import Cache
 
 Tell = Callable[[str], None]
 DYNAMIC = "dynamic"

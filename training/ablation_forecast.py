@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.cache import Cache
 from phybench.plugins.opened import Opened
 from phybench.training.ablation import Ablation, evaluated_arms
 from phybench.training.forecast import clip_bytes, forecast, total
 from phybench.training.recipe import Recipe
 from phybench.training.setup import finished
+from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 
 _STATES = 2

@@ -10,13 +10,13 @@ from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
 from phybench.machine.folders import default_folder
 from phybench.training.reward_log import append_rows, keep_rows
 from phybench.training.step_costs import StepClock
+from phybench.units.cache import Cache
 
 LOG = "log.jsonl"
 FLAT_GROUPS = 0.3

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Closing, Prompt, Refinement
 from phybench.plugins.opened import Opened
@@ -19,8 +18,9 @@ from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
 from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
 from phybench.training.cot import Triple, triple
+from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint, refinement_key
-from phybench.work import Request, perform
+from phybench.units.perform import Request, perform
 from phybench.workers.opening import open_alone
 
 

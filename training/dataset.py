@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.prompts.embeddings import DEFAULT_MODEL, load_embedder
 from phybench.prompts.prompt_sets import load_prompts
@@ -14,6 +13,7 @@ from phybench.training.cot import Triple, kept, read_triples
 from phybench.training.decontamination import Closeness, clean
 from phybench.training.recipe import Recipe
 from phybench.training.recipe_parts import Data
+from phybench.units.cache import Cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.cache import Cache
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.training.recipe import Recipe
 from phybench.training.timing import timing_key
+from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 
 _BYTES_PER_PIXEL = 0.1

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.machine.folders import default_folder
 from phybench.machine.model_folders import find_model
@@ -33,6 +32,7 @@ from phybench.training.setup import (
     save_weights,
 )
 from phybench.training.timing import timing_key
+from phybench.units.cache import Cache
 
 Tell = Callable[[str], None]
 

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.machine.model_folders import find_model
 from phybench.prompts.prompt_sets import load_prompts
@@ -20,6 +19,7 @@ from phybench.training.recipe import Recipe
 from phybench.training.recipe_parts import Scratch
 from phybench.training.setup import WORK, finished
 from phybench.training.timing import timing_key
+from phybench.units.cache import Cache
 
 _STATES = 2
 """Trainer states that are kept; each holds the weights and AdamW's two moments."""

@@ -18,7 +18,7 @@ from phybench.plugins.contracts import JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.statistics.interval import Interval
 from phybench.statistics.rates import arm_mean, wilson
-from phybench.work import perform
+from phybench.units.perform import perform
 
 _BATCH = 32
 Progress = Callable[[str], None]

@@ -69,11 +69,11 @@ def calibrate(
 
 def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> Comparison:
     """Judge the labelled clips; known scores come from the cache."""
-    from phybench.cache import Cache
     from phybench.calibrate.scores import Comparison, human_labels, judge_scores, names_in
     from phybench.machine.folders import default_folder
     from phybench.plugins.spec import parse_spec
     from phybench.scoring import load_clips, score_clips
+    from phybench.units.cache import Cache
     from phybench.workers.opening import open_plugin
 
     table = load_clips(labels, root)

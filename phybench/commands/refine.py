@@ -147,8 +147,8 @@ def _show(
     """Write one result; True if it is a failure."""
     import json
 
-    from phybench.codec import plain
     from phybench.plugins.contracts import Failure
+    from phybench.units.codec import plain
 
     failed = isinstance(result, Failure)
     if as_json:

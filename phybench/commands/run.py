@@ -218,12 +218,12 @@ def _execute(
     plots: bool,
     quiet: bool,
 ) -> Outcome:
-    from phybench.cache import Cache
     from phybench.disk import check_disk
     from phybench.machine.folders import default_folder
     from phybench.plan import build_plan, warnings
     from phybench.progress import shown
     from phybench.run import RUNS, default_name, execute, make_executor
+    from phybench.units.cache import Cache
 
     started = time.monotonic()
     planned = build_plan(config)
@@ -249,10 +249,10 @@ def _execute(
 
 
 def _show_plan(config: RunConfig, cache: Path | None, *, as_json: bool) -> None:
-    from phybench.cache import Cache
     from phybench.estimate import estimate
     from phybench.machine.folders import default_folder
     from phybench.plan import build_plan
+    from phybench.units.cache import Cache
 
     with Cache(cache or default_folder()) as units:
         found = estimate(build_plan(config), units)

@@ -37,11 +37,11 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Score clips; writes the input's columns plus judge, sa, pc, joint, status and reply."""
-    from phybench.cache import Cache
     from phybench.errors import ConfigError
     from phybench.machine.files import check_target, write_text
     from phybench.machine.folders import default_folder
     from phybench.scoring import load_clips, score_clips
+    from phybench.units.cache import Cache
     from phybench.video.common_view import parse_view
 
     if not judge or clips is None:

@@ -24,9 +24,9 @@ def sft(recipe: Name, changes: Changes = None, dry_run: DryRun = False) -> None:
 
     A second start of the same command continues.
     """
-    from phybench.cache import Cache
     from phybench.machine.folders import default_folder
     from phybench.training.recipe import load_recipe
+    from phybench.units.cache import Cache
 
     chosen = load_recipe(recipe, changes or [])
     if dry_run:
@@ -53,11 +53,11 @@ def grpo(
 
     A second start of the same command continues.
     """
-    from phybench.cache import Cache
     from phybench.machine.folders import default_folder
     from phybench.training.forecast import forecast
     from phybench.training.grpo import open_reward, train_grpo
     from phybench.training.recipe import load_recipe
+    from phybench.units.cache import Cache
 
     chosen = load_recipe(recipe, changes or [])
     parts = open_reward(chosen, note)
@@ -97,13 +97,13 @@ def ablate(
     """
     import sys
 
-    from phybench.cache import Cache
     from phybench.machine.folders import default_folder
     from phybench.run import RUNS
     from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
     from phybench.training.ablation_forecast import forecast_ablation
     from phybench.training.ablation_report import conclusions, write_report
     from phybench.training.grpo import open_reward
+    from phybench.units.cache import Cache
 
     ablation = plan_ablation(
         recipe,

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from phybench.codec import Value
 from phybench.errors import ConfigError
 from phybench.plugins.opened import Opened
-from phybench.work import Request
+from phybench.units.codec import Value
+from phybench.units.perform import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phybench.executors.base import Done
 from phybench.plugins.opened import Opened
-from phybench.work import Request, timed
+from phybench.units.perform import Request, timed
 
 
 class InlineCalls:

@@ -16,7 +16,7 @@ from phybench.executors.inline import InlineCalls
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Opened
-from phybench.work import Request
+from phybench.units.perform import Request
 
 
 @dataclass(slots=True)

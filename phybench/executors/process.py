@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import phybench
-from phybench.codec import Value, from_json, request_to_json
 from phybench.errors import ConfigError, StorageError
 from phybench.plugins.contracts import PluginInfo, Scale, VideoSettings
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
-from phybench.work import Request
+from phybench.units.codec import Value, from_json, request_to_json
+from phybench.units.perform import Request
 
 
 class WorkerDiedError(Exception):

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from phybench.codec import Value
 from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.plugins.contracts import (
     Clip,
@@ -22,7 +21,8 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
-from phybench.work import Request
+from phybench.units.codec import Value
+from phybench.units.perform import Request
 
 
 class RemotePlugin:

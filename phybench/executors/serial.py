@@ -8,7 +8,7 @@ from pathlib import Path
 from phybench.executors.base import Done, refuse_pool
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Opened
-from phybench.work import Request, timed
+from phybench.units.perform import Request, timed
 
 
 class SerialExecutor:

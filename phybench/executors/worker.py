@@ -14,7 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from phybench.codec import (
+from phybench.errors import ConfigError, StorageError
+from phybench.plugins.opened import Kind
+from phybench.plugins.registry import create
+from phybench.plugins.spec import PluginSpec
+from phybench.units.codec import (
     clip_from_json,
     clip_request_from_json,
     judge_request_from_json,
@@ -22,11 +26,7 @@ from phybench.codec import (
     refiner_request_from_json,
     to_json,
 )
-from phybench.errors import ConfigError, StorageError
-from phybench.plugins.opened import Kind
-from phybench.plugins.registry import create
-from phybench.plugins.spec import PluginSpec
-from phybench.work import Request, timed
+from phybench.units.perform import Request, timed
 
 
 def main() -> None:

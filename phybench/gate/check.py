@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from phybench.codec import Value
 from phybench.errors import ConfigError
 from phybench.gate.baseline import Baseline, Frozen, finished_header, frozen_item
 from phybench.gate.findings import Finding, Outcome
@@ -18,7 +17,8 @@ from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.registry import open_rereader
 from phybench.plugins.spec import PluginSpec, make_spec
-from phybench.work import perform
+from phybench.units.codec import Value
+from phybench.units.perform import perform
 from phybench.workers.opening import open_plugin
 
 _BATCH = 64

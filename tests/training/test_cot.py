@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from fake_openai import FakeOpenAI, reply
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Prompt
 from phybench.prompts.prompt_sets import load_prompts
@@ -20,6 +19,7 @@ from phybench.training.cot_teacher import ask_teacher, explain_phygenbench
 from phybench.training.dataset import prepare
 from phybench.training.decontamination import clean
 from phybench.training.recipe import load_recipe
+from phybench.units.cache import Cache
 
 CHAIN = ChainOfThought(
     law="gravity",

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from phybench.cache import Cache
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.refiners.reasoning import ChainOfThought
 from phybench.training import dataset
@@ -14,6 +13,7 @@ from phybench.training.cot import triple
 from phybench.training.dataset import prepare
 from phybench.training.decontamination import Closeness, clean
 from phybench.training.recipe import load_recipe
+from phybench.units.cache import Cache
 
 TOPICS = ("ball", "water", "cup", "rope")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from phybench.cache import Cache
 from phybench.training.forecast import forecast
 from phybench.training.grpo import open_reward
 from phybench.training.recipe import load_recipe
+from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 
 

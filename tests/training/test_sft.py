@@ -155,7 +155,7 @@ def test_a_dry_run_of_stage_one_counts_and_trains_nothing(tiny, workplace):
 
 
 def test_what_was_done_before_makes_tokens_and_time_known(tiny, monkeypatch):
-    from phybench.cache import Cache
+    from phybench.units.cache import Cache
 
     monkeypatch.setenv("PHYBENCH_CACHE", str(tiny.folder / "cache"))
     cost = sft_plan(*tiny.base, f"output='{tiny.folder}'")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.codec import Value
 from phybench.errors import StorageError
 from phybench.plugins.contracts import (
     Clip,
@@ -23,6 +22,7 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Kind
 from phybench.prompts.length_budget import Shortening
+from phybench.units.codec import Value
 from phybench.video.clip_store import store_clip
 
 Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]

@@ -16,9 +16,9 @@ from typing import Self
 
 from filelock import FileLock
 
-from phybench.codec import Value, from_json, to_json
 from phybench.errors import ConfigError, StorageError
 from phybench.plugins.contracts import Clip
+from phybench.units.codec import Value, from_json, to_json
 from phybench.video.clip_store import TEMPORARY
 
 _SCHEMA = (
