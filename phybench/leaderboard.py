@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from phybench.metrics import MEASURES, CellMetrics, MeasuredRate
+from phybench.runs.numbers import MEASURES, CellMetrics, MeasuredRate
 
 COLUMNS = (
     "refiner",

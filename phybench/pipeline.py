@@ -18,7 +18,7 @@ from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
 from phybench.plugins.opened import Kind, Opened
 from phybench.prompts.length_budget import Shortening
-from phybench.records import ITEMS, SCORES, RunWriter
+from phybench.runs.folder import ITEMS, SCORES, RunWriter
 from phybench.units.cache import Cache
 from phybench.units.codec import Value, plain
 from phybench.units.keys import (

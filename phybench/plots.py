@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phybench.machine.digest import text_digest
-from phybench.metrics import MEASURES, CellMetrics
-from phybench.results import Cell, Run
+from phybench.runs.cells import Cell, Run
+from phybench.runs.numbers import MEASURES, CellMetrics
 from phybench.statistics.paired import PairedDifference, paired_difference
 
 if TYPE_CHECKING:

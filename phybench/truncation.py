@@ -21,9 +21,9 @@ from phybench.leaderboard import (
     rate_columns,
 )
 from phybench.machine.files import read_jsonl
-from phybench.metrics import MEASURES, MeasuredRate, count_statuses, measured_rates
-from phybench.records import ITEMS
-from phybench.results import Cell, Run, Status
+from phybench.runs.cells import Cell, Run, Status
+from phybench.runs.folder import ITEMS
+from phybench.runs.numbers import MEASURES, MeasuredRate, count_statuses, measured_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.prompts.prompt_sets import check_text
 from phybench.prompts.tables import cell, column, read_table
-from phybench.records import ITEMS
+from phybench.runs.folder import ITEMS
 
 _REFINED = ("refined", "refinement", "refined_prompt", "upsampled_caption")
 _PROMPT = ("prompt", "caption")

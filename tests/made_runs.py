@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from phybench.machine.digest import text_digest
-from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES, RunWriter
+from phybench.runs.folder import ITEMS, RUN, SCHEMA_VERSION, SCORES, RunWriter
 
 LIKERT = {"low": 1, "high": 5, "success": 4}
 

@@ -21,7 +21,7 @@ from phybench.calibrate.scores import from_run, human_labels
 from phybench.commands.calibrate import calibrate as calibrate_command
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import BINARY, LIKERT, PROBABILITY
-from phybench.results import load_run
+from phybench.runs.cells import load_run
 
 LABELS = Path(__file__).parents[2] / "shared" / "data" / "videophy1" / "human_labels.csv"
 

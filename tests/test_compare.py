@@ -19,7 +19,7 @@ from phybench.compare.pairing import pair_runs
 from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
 from phybench.compare.words import sentence, table
 from phybench.errors import ConfigError
-from phybench.results import load_run
+from phybench.runs.cells import load_run
 
 PAPER = paper_table()
 

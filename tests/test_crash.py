@@ -24,7 +24,7 @@ from harness import (
 )
 
 from phybench.errors import RunLockedError, StorageError
-from phybench.records import RunWriter
+from phybench.runs.folder import RunWriter
 from phybench.video.video_file import probe
 
 COMMAND = [

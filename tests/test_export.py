@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from phybench.commands.export import export as export_command
 from phybench.export.files import Format, export
 from phybench.export.rows import slugs
-from phybench.results import Run, load_run
+from phybench.runs.cells import Run, load_run
 
 EXPORT = typer.Typer()
 EXPORT.command()(export_command)

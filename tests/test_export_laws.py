@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from phybench.judged_items import broken_laws
+from phybench.runs.items import broken_laws
 
 
 @pytest.mark.parametrize(

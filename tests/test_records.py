@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phybench import ConfigError
 from phybench.machine.files import read_json, read_jsonl, write_text
-from phybench.records import ITEMS, RunWriter
+from phybench.runs.folder import ITEMS, RunWriter
 
 ROWS = st.lists(
     st.dictionaries(

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from phybench.commands.report import report
 from phybench.report.page import inert_json, render
-from phybench.results import load_run
+from phybench.runs.cells import load_run
 from phybench.video.video_file import write_frames
 
 CHROMIUM = (

@@ -22,7 +22,7 @@ from phybench.estimate import estimate
 from phybench.leaderboard import COLUMNS
 from phybench.plan import build_plan
 from phybench.prompts.seeds import item_seed
-from phybench.results import load_run
+from phybench.runs.cells import load_run
 from phybench.units.cache import Cache
 
 

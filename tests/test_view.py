@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from phybench import Clip, ConfigError, Failure
 from phybench.compare.pairing import pair_runs
-from phybench.judged_items import clip_of, read_items
-from phybench.merging import merge_runs
 from phybench.plan import build_plan, warnings
-from phybench.results import load_run
+from phybench.runs.cells import load_run
+from phybench.runs.items import clip_of, read_items
+from phybench.runs.merging import merge_runs
 from phybench.video.clip_store import described
 from phybench.video.common_view import View, parse_view
 from phybench.video.video_file import read_frames, write_frames

@@ -28,8 +28,8 @@ from phybench.plan import build_plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts.prompt_sets import PromptSet, load_prompts
-from phybench.results import Run, load_run
 from phybench.run import execute, make_executor
+from phybench.runs.cells import Run, load_run
 from phybench.training.recipe import Recipe, load_recipe
 from phybench.units.cache import Cache
 
@@ -333,7 +333,7 @@ def _refiner(checkpoint: Path, label: str, recipe: Recipe) -> PluginSpec:
 
 
 def _evaluated(ablation: Ablation, tell: Tell) -> Run:
-    from phybench.merging import merge_runs
+    from phybench.runs.merging import merge_runs
 
     runs = []
     arms = evaluated_arms(ablation)

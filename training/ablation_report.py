@@ -14,7 +14,7 @@ from phybench.gate.training_log import check_log, read_log
 from phybench.leaderboard import SIMULATED, csv_text, escape_markdown
 from phybench.machine.environment import describe
 from phybench.machine.files import read_jsonl, write_text
-from phybench.results import Run
+from phybench.runs.cells import Run
 from phybench.statistics.crossed import ONE_TRAINING
 from phybench.statistics.rates import Rate
 from phybench.training.ablation import (

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.results import Cell, Run, Status
+from phybench.runs.cells import Cell, Run, Status
 from phybench.statistics.crossed import CrossedDifference, crossed_difference
 from phybench.statistics.multiplicity import holm
 from phybench.statistics.rates import Rate, arm_rate

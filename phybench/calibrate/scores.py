@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import BINARY, LIKERT, Scale
 from phybench.prompts.tables import MODEL_COLUMNS, PROMPT_COLUMNS, column, optional_column
-from phybench.results import Run
+from phybench.runs.cells import Run
 
 LABEL_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sa": ("sa", "human_sa", "majority_sa"),

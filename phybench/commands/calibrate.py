@@ -50,7 +50,7 @@ def calibrate(
         raise ConfigError(f"Expected `level` to lie between 0 and 1, but got {level}.")
     if run is not None:
         from phybench.calibrate.scores import from_run
-        from phybench.results import load_run
+        from phybench.runs.cells import load_run
 
         data = from_run(load_run(run), judge, human)
     else:

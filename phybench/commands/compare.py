@@ -63,7 +63,7 @@ def _measured(
     from phybench.compare.words import COLUMNS, row, sentence
     from phybench.leaderboard import csv_text
     from phybench.machine.files import write_text
-    from phybench.results import load_run
+    from phybench.runs.cells import load_run
 
     runs = [load_run(folder) for folder in folders]
     pairing = pair_runs(runs, baseline)

@@ -13,7 +13,7 @@ from phybench.commands.run import SIMULATED_TITLE, show_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from phybench.results import Run
+    from phybench.runs.cells import Run
     from phybench.truncation import Part
 
 
@@ -31,9 +31,9 @@ def leaderboard(
     """Print the leaderboard of runs on the same prompts, seeds and judges."""
     from phybench.leaderboard import to_csv, to_markdown, to_results
     from phybench.machine.files import check_target, write_text
-    from phybench.merging import merge_runs
-    from phybench.metrics import measure
-    from phybench.results import load_run
+    from phybench.runs.cells import load_run
+    from phybench.runs.merging import merge_runs
+    from phybench.runs.numbers import measure
 
     for target in filter(None, (csv, markdown)):
         check_target(target)

@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Write a browsable HTML page of a run; it needs no network."""
     from phybench.report.page import write_report
-    from phybench.results import load_run
+    from phybench.runs.cells import load_run
 
     target = output or run / "report.html"
     write_report(load_run(run), target, clips=clips, baseline=baseline)

@@ -14,9 +14,9 @@ from phybench.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from phybench.config import RunConfig
-    from phybench.metrics import CellMetrics
     from phybench.plugins.spec import PluginSpec
     from phybench.run import Outcome
+    from phybench.runs.numbers import CellMetrics
 
 DEFAULT_REFINERS = ("identity", "template")
 TRAINED_HERE = "phyprompt-mini"
@@ -113,14 +113,14 @@ def run(
     outcome = _execute(wanted, output, executor, workers, cache, plots=not no_plots, quiet=quiet)
     if as_json:
         from phybench.machine.files import read_json
-        from phybench.records import RESULTS
+        from phybench.runs.folder import RESULTS
 
         emit_json({"folder": str(outcome.folder), **read_json(outcome.folder / RESULTS)})
     else:
         show_cells(outcome.cells, simulated=outcome.simulated)
         stdout().print(f"Written to {outcome.folder}", highlight=False, soft_wrap=True)
     if outcome.failures:
-        from phybench.results import failure_reasons
+        from phybench.runs.cells import failure_reasons
 
         note(f"{outcome.failures} judgements failed; run the same command to retry what may work:")
         for reason, count in failure_reasons(outcome.folder, most=3):
@@ -267,7 +267,7 @@ def show_cells(cells: Sequence[CellMetrics], *, simulated: bool) -> None:
     from rich.table import Table
 
     from phybench.leaderboard import ordered, percent, rank_text
-    from phybench.metrics import MEASURES
+    from phybench.runs.numbers import MEASURES
 
     title = SIMULATED_TITLE if simulated else None
     table = Table(title=title)

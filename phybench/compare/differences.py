@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.compare.pairing import Pair, Side
-from phybench.results import Cell
+from phybench.runs.cells import Cell
 from phybench.statistics.multiplicity import holm
 from phybench.statistics.paired import PairedDifference, paired_difference
 from phybench.statistics.power import minimum_detectable_effect

@@ -10,8 +10,8 @@ import numpy as np
 
 from phybench.errors import ConfigError
 from phybench.machine.files import read_jsonl
-from phybench.records import ITEMS
-from phybench.results import Cell, Run
+from phybench.runs.cells import Cell, Run
+from phybench.runs.folder import ITEMS
 
 DEFAULT_BASELINE = "identity"
 

@@ -11,9 +11,9 @@ from phybench.errors import ConfigError, MissingExtraError, StorageError
 from phybench.export.inspect_log import inspect_log
 from phybench.export.lm_eval_log import lm_eval_results, lm_eval_samples, task_name
 from phybench.export.rows import CellItems, cells_with_items, flat_rows, slugs
-from phybench.judged_items import broken_laws
 from phybench.machine.files import write_text
-from phybench.results import Run
+from phybench.runs.cells import Run
+from phybench.runs.items import broken_laws
 
 Format = Literal["inspect", "lm-eval", "vbench", "failures", "parquet"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from phybench.export.rows import CellItems, ScoreRow, json_number
-from phybench.judged_items import JudgedItem
 from phybench.machine.digest import text_digest
-from phybench.results import Run
+from phybench.runs.cells import Run
+from phybench.runs.items import JudgedItem
 from phybench.statistics.rates import arm_rate
 
 _MEASURES = ("joint", "sa", "pc")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.judged_items import JudgedItem, read_items
-from phybench.metrics import CellMetrics, measure
-from phybench.results import Run
+from phybench.runs.cells import Run
+from phybench.runs.items import JudgedItem, read_items
+from phybench.runs.numbers import CellMetrics, measure
 
 ScoreRow = Mapping[str, Any]
 

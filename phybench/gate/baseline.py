@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.judged_items import ItemKey, JudgedItem, read_items
 from phybench.machine.files import read_json, write_text
-from phybench.results import read_header
+from phybench.runs.cells import read_header
+from phybench.runs.items import ItemKey, JudgedItem, read_items
 
 KIND = "phybench-gate-baseline"
 VERSION = 1

@@ -12,11 +12,11 @@ from phybench.gate.baseline import Baseline, Frozen, finished_header, frozen_ite
 from phybench.gate.findings import Finding, Outcome
 from phybench.gate.health import health
 from phybench.gate.levels import arm_level, judge_level, parser_level, refinement_changes
-from phybench.judged_items import ItemKey, JudgedItem, clip_of, read_items
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.registry import open_rereader
 from phybench.plugins.spec import PluginSpec, make_spec
+from phybench.runs.items import ItemKey, JudgedItem, clip_of, read_items
 from phybench.units.codec import Value
 from phybench.units.perform import perform
 from phybench.workers.opening import open_plugin

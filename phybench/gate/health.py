@@ -9,7 +9,7 @@ import numpy as np
 
 from phybench.gate.baseline import Baseline, Frozen, Policy
 from phybench.gate.findings import Finding, Outcome
-from phybench.judged_items import ItemKey
+from phybench.runs.items import ItemKey
 from phybench.statistics.rates import wilson
 
 MIN_SCORES = 50

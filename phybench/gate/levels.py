@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from phybench.gate.baseline import Baseline, Frozen, Policy
 from phybench.gate.findings import Finding, Outcome
-from phybench.judged_items import ItemKey
 from phybench.plugins.contracts import Failure, RereadsReplies, Score
+from phybench.runs.items import ItemKey
 from phybench.statistics.mcnemar import sign_flip_test
 from phybench.statistics.multiplicity import holm
 from phybench.statistics.paired import bootstrap_ratio

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError, StorageError
-from phybench.judged_items import JudgedItem, broken_laws, read_items
-from phybench.results import Run
+from phybench.runs.cells import Run
+from phybench.runs.items import JudgedItem, broken_laws, read_items
 
 Clips = Literal["beside", "embed", "none"]
 CLIP_FOLDER = "report_clips"

@@ -8,9 +8,9 @@ from typing import Any
 
 from phybench.leaderboard import ordered, percent, rank_text
 from phybench.machine.files import write_text
-from phybench.metrics import measure
 from phybench.report.contents import Clips, browsable, comparisons, plot_images
-from phybench.results import Run
+from phybench.runs.cells import Run
+from phybench.runs.numbers import measure
 
 
 def write_report(

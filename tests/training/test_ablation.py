@@ -15,7 +15,7 @@ from phybench.commands.train import app
 from phybench.errors import ConfigError
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import LIKERT
-from phybench.results import Cell, Run, Status
+from phybench.runs.cells import Cell, Run, Status
 from phybench.training.ablation import (
     VARIANTS,
     evaluated_arms,

@@ -14,7 +14,7 @@ import numpy as np
 from phybench.errors import ConfigError
 from phybench.machine.files import read_json, read_jsonl
 from phybench.plugins.contracts import Scale
-from phybench.records import ITEMS, RUN, SCHEMA_VERSION, SCORES
+from phybench.runs.folder import ITEMS, RUN, SCHEMA_VERSION, SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import Any
 
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Clip
-from phybench.records import ITEMS, SCORES
+from phybench.runs.folder import ITEMS, SCORES
 
 ItemKey = tuple[str, int, str, str]
 """Prompt id, repeat, refiner, generator."""

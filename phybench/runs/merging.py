@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from phybench.errors import ConfigError
-from phybench.results import Cell, Run
+from phybench.runs.cells import Cell, Run
 
 _SAME = ("seeds", "seed", "settings")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phybench.results import Cell, Run, Status
+from phybench.runs.cells import Cell, Run, Status
 from phybench.statistics.interval import Interval
 from phybench.statistics.ranks import Rank, tie_groups
 from phybench.statistics.rates import arm_mean, arm_rate, failure_bounds

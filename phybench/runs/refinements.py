@@ -7,8 +7,8 @@ from typing import Any
 
 from phybench.machine.files import read_jsonl
 from phybench.prompts.prompt_changes import Diagnosis, diagnose, duplicates, summary
-from phybench.records import ITEMS
-from phybench.results import read_header
+from phybench.runs.cells import read_header
+from phybench.runs.folder import ITEMS
 
 
 def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
