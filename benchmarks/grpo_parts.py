@@ -39,12 +39,12 @@ from phybench.machine.files import read_jsonl, write_text
 from phybench.machine.folders import default_folder
 from phybench.refiners.phyprompt import CheckpointCard, write_card
 from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.run import make_executor
 from phybench.training.callbacks import LOG
 from phybench.training.clip_scores import ClipScores
 from phybench.training.grpo import build_trainer, open_reward
 from phybench.training.recipe import Recipe, load_recipe
 from phybench.training.setup import claim
+from phybench.workers.choice import make_executor
 
 POLICIES = {
     # config.json of Qwen2.5-7B-Instruct and Qwen2.5-1.5B-Instruct.

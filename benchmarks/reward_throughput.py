@@ -28,12 +28,12 @@ import phybench
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
+from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 
 END = 2

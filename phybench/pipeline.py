@@ -1,7 +1,7 @@
 """refine → generate → view → judge, streamed: an item moves on as soon as it can.
 
 At most a window of items is under way, which bounds every queue and the memory, and makes fast
-stages wait for slow ones. How a single unit is done is the business of :mod:`phybench.lanes`.
+stages wait for slow ones. How a single unit is done is the business of :mod:`phybench.workers.queue`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phybench.executors.base import Executor
-from phybench.lanes import Lane, Lanes, Then
 from phybench.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
 from phybench.plugins.opened import Kind, Opened
@@ -32,7 +30,9 @@ from phybench.units.keys import (
 )
 from phybench.units.perform import Request
 from phybench.video.view_maker import shown_to_judges
+from phybench.workers.executor import Executor
 from phybench.workers.opening import open_viewer
+from phybench.workers.queue import Lane, Lanes, Then
 
 _WINDOW = 512
 """Items under way at most; enough to fill every batch of every lane, little enough for memory."""

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from phybench.errors import ConfigError, unknown
-from phybench.executors.base import Executor
+from phybench.errors import ConfigError
 from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.machine.digest import value_digest
 from phybench.machine.environment import describe
@@ -31,8 +30,8 @@ from phybench.truncation import split_by_truncation
 from phybench.units.cache import Cache
 from phybench.units.codec import plain
 from phybench.units.keys import fingerprint, instrument
+from phybench.workers.executor import Executor
 
-EXECUTORS = ("serial", "local", "ray")
 RUNS = Path("results") / "runs"
 """Where runs go by default; beside it, ``results/`` holds what is published."""
 
@@ -64,32 +63,6 @@ def default_name(plan: Plan) -> str:
     arms = "-".join(opened.info.name for opened in (*plan.refiners, *plan.generators))
     words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{plan.prompts.name}-{arms}").strip("-.")[:60]
     return f"{words}-{value_digest(plan.identity())[:8]}"
-
-
-def make_executor(name: str, clips: Path, workers: int | None = None) -> Executor:
-    """Build an executor by name.
-
-    Raises:
-        ConfigError: If there is no such executor, ``workers`` is below 1, or is given to an
-            executor that has none.
-    """
-    if name not in EXECUTORS:
-        raise ConfigError(unknown("executor", name, EXECUTORS))
-    if workers is not None and workers < 1:
-        raise ConfigError(f"Expected `workers` to be ≥ 1, but got {workers}.")
-    if name == "local":
-        from phybench.executors.local import LocalExecutor
-
-        return LocalExecutor(clips, workers)
-    if name == "ray":
-        from phybench.executors.ray_actors import RayExecutor
-
-        return RayExecutor(clips, workers)
-    if workers is not None:
-        raise ConfigError("Expected `workers` only with `local` or `ray`; `serial` has none.")
-    from phybench.executors.serial import SerialExecutor
-
-    return SerialExecutor(clips)
 
 
 def execute(

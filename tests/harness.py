@@ -13,8 +13,9 @@ import pytest
 
 from phybench.config import RunConfig, specs
 from phybench.plan import build_plan
-from phybench.run import Outcome, execute, make_executor
+from phybench.run import Outcome, execute
 from phybench.units.cache import Cache
+from phybench.workers.choice import make_executor
 
 ROOT = Path(__file__).parent.parent
 ARMS: dict[str, Any] = {

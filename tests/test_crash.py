@@ -195,7 +195,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_says_how(examples: Path) -> None:
 @pytest.mark.parametrize("said", ["", '{"kind": "judge", "na', '{"kind": "judge"}'])
 def test_a_worker_whose_parent_stopped_in_mid_sentence_ends_quietly(said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "phybench.executors.worker"],
+        [sys.executable, "-m", "phybench.workers.child"],
         input=said,
         capture_output=True,
         text=True,

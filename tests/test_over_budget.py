@@ -19,9 +19,10 @@ from phybench.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening
-from phybench.run import Outcome, execute, make_executor
+from phybench.run import Outcome, execute
 from phybench.units.cache import Cache
 from phybench.units.codec import refiner_request_from_json, request_to_json
+from phybench.workers.choice import make_executor
 
 BUDGET = 8
 LONG = "a ball rolls down a hill and then on and on and on"

@@ -22,15 +22,16 @@ from harness import (
 ray = pytest.importorskip("ray")
 
 from phybench.errors import ConfigError, StorageError
-from phybench.executors.ray_actors import PluginActor, RayExecutor
 from phybench.pipeline import StageCount
 from phybench.plan import build_plan
 from phybench.plugins.contracts import Clip, ClipRequest, Score
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import make_spec, parse_spec
-from phybench.run import execute, make_executor
+from phybench.run import execute
 from phybench.units.cache import Cache
+from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
+from phybench.workers.ray_actors import PluginActor, RayExecutor
 
 
 @pytest.fixture

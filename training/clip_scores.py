@@ -17,13 +17,13 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phybench.executors.base import Done, Executor
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import clip_key, fingerprint, score_key
 from phybench.units.perform import Request
+from phybench.workers.executor import Done, Executor
 
 
 @dataclass(frozen=True, slots=True)

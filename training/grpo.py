@@ -20,7 +20,6 @@ from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
-from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.licences import check_licences
 from phybench.training.recipe import Recipe
@@ -42,6 +41,7 @@ from phybench.training.setup import (
 )
 from phybench.training.step_costs import StepClock
 from phybench.training.timing import timing_key
+from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 
 Tell = Callable[[str], None]

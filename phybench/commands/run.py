@@ -222,8 +222,9 @@ def _execute(
     from phybench.machine.folders import default_folder
     from phybench.plan import build_plan, warnings
     from phybench.progress import shown
-    from phybench.run import RUNS, default_name, execute, make_executor
+    from phybench.run import RUNS, default_name, execute
     from phybench.units.cache import Cache
+    from phybench.workers.choice import make_executor
 
     started = time.monotonic()
     planned = build_plan(config)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from phybench.executors.base import refuse_pool
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.registry import create
 from phybench.plugins.spec import PluginSpec
 from phybench.video.common_view import View
 from phybench.video.view_maker import Viewer
+from phybench.workers.executor import refuse_pool
 
 if TYPE_CHECKING:
     pass
@@ -29,7 +29,7 @@ def open_plugin(kind: Kind, spec: PluginSpec) -> Opened:
         ConfigError: As :func:`create`.
     """
     if spec.python:
-        from phybench.executors.remote import RemotePlugin
+        from phybench.workers.remote import RemotePlugin
 
         plugin: Any = RemotePlugin(kind, spec)
     else:

@@ -11,8 +11,8 @@ import waiting_plugins
 
 from phybench.plugins.contracts import Clip, ClipRequest
 from phybench.plugins.spec import make_spec
-from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores, Sample
+from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 
 

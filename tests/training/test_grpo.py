@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from phybench.errors import ConfigError
-from phybench.executors.serial import SerialExecutor
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Failure, Frames, PluginInfo, Score
 from phybench.plugins.opened import Opened
@@ -24,6 +23,7 @@ from phybench.training.grpo import (
     open_reward,
     rollout_dataset,
 )
+from phybench.workers.serial import SerialExecutor
 
 TEN = {"v": 1}
 

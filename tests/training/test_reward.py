@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from phybench.errors import ConfigError
-from phybench.executors.serial import SerialExecutor
 from phybench.gate.training_log import check_log, read_log
 from phybench.judges.rating_replies import RatingReply, judged
 from phybench.machine.files import read_jsonl
@@ -25,7 +24,6 @@ from phybench.plugins.contracts import (
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.refiners.reasoning import ChainOfThought, write
-from phybench.run import make_executor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at
 from phybench.training.licences import check_licences
@@ -33,7 +31,9 @@ from phybench.training.motion import motion_of
 from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
 from phybench.training.reward_log import RewardLog, append_rows
 from phybench.video.video_file import write_frames
+from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
+from phybench.workers.serial import SerialExecutor
 
 END = 2
 

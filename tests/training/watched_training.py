@@ -13,11 +13,11 @@ from pathlib import Path
 
 from test_grpo import Plain, Words, advantages_of, opened
 
-from phybench.executors.serial import SerialExecutor
 from phybench.training.clip_scores import ClipScores
 from phybench.training.grpo import build_trainer
 from phybench.training.recipe import load_recipe
 from phybench.training.setup import claim, process
+from phybench.workers.serial import SerialExecutor
 
 
 def main() -> None:

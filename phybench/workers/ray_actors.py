@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
-from phybench.executors.base import Done, refuse_pool
-from phybench.executors.inline import InlineCalls
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import Value
 from phybench.units.perform import Request, timed
+from phybench.workers.executor import Done, refuse_pool
+from phybench.workers.inline import InlineCalls
 from phybench.workers.opening import open_plugin
 
 _CONNECT_S = 5.0

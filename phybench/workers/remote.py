@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
@@ -23,6 +22,7 @@ from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import Value
 from phybench.units.perform import Request
+from phybench.workers.process import WorkerDiedError, WorkerProcess
 
 
 class RemotePlugin:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from phybench.executors.base import Done
 from phybench.plugins.opened import Opened
 from phybench.units.perform import Request, timed
+from phybench.workers.executor import Done
 
 
 class InlineCalls:

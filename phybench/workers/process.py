@@ -44,7 +44,7 @@ class WorkerProcess:
         self._python = spec.python or sys.executable
         try:
             self._process = subprocess.Popen(
-                [self._python, "-m", "phybench.executors.worker"],
+                [self._python, "-m", "phybench.workers.child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=_environment(self._python, threads),

@@ -1,6 +1,6 @@
 """The other end of a worker process: one plugin, batches in on stdin, results out on stdout.
 
-Run as ``python -m phybench.executors.worker`` by any interpreter that has phybench and the plugin's
+Run as ``python -m phybench.workers.child`` by any interpreter that has phybench and the plugin's
 dependencies. One JSON object per line each way. The plugin's own prints go to stderr.
 """
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from phybench.executors.base import Done, refuse_pool
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Opened
 from phybench.units.perform import Request, timed
+from phybench.workers.executor import Done, refuse_pool
 
 
 class SerialExecutor:

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from phybench.executors.base import Done, Executor
 from phybench.plugins.contracts import Failure
 from phybench.plugins.opened import Opened
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.perform import Request
+from phybench.workers.executor import Done, Executor
 
 Then = Callable[[Value], None]
 

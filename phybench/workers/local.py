@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phybench.executors.base import Done, refuse_gpu_shares, refuse_pool
-from phybench.executors.inline import InlineCalls
-from phybench.executors.process import WorkerDiedError, WorkerProcess
 from phybench.plugins.contracts import Closing
 from phybench.plugins.opened import Opened
 from phybench.units.perform import Request
+from phybench.workers.executor import Done, refuse_gpu_shares, refuse_pool
+from phybench.workers.inline import InlineCalls
+from phybench.workers.process import WorkerDiedError, WorkerProcess
 
 
 @dataclass(slots=True)
