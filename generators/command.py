@@ -21,7 +21,7 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile, VideoSettings
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _SETTINGS = VideoSettings.__slots__

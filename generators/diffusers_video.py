@@ -48,7 +48,7 @@ from phybench.generators.video_settings import (
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 _Size = Annotated[int, Field(ge=2)]
 

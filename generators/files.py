@@ -24,7 +24,7 @@ from phybench.prompts.tables import (
 from phybench.video.video_file import VideoError, peek
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

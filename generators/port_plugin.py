@@ -23,7 +23,7 @@ from phybench.generators.video_settings import (
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 OverBudget = Literal["error", "truncate"]
 Dtype = Literal["card"] | Precision

@@ -18,7 +18,7 @@ from phybench.plugins.contracts import (
 )
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 
 class Ensemble:

@@ -21,7 +21,7 @@ from phybench.plugins.contracts import (
 from phybench.prompts.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 _KEYS = ("sha256", *CLIP_COLUMNS)
 _MEASURES: Mapping[str, tuple[str, ...]] = {

@@ -20,7 +20,7 @@ from phybench.services.chat_client import ChatClient, Endpoint
 from phybench.video.chat_parts import MediaForm
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 
 class Vlm:

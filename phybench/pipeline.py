@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phybench.plan import Item, Plan
+from phybench.planning.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement, Score
 from phybench.plugins.opened import Kind, Opened
 from phybench.prompts.length_budget import Shortening

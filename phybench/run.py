@@ -17,7 +17,8 @@ from phybench.machine.digest import value_digest
 from phybench.machine.environment import describe
 from phybench.machine.files import write_text
 from phybench.pipeline import Pipeline, Progress, StageCount
-from phybench.plan import Plan, warnings
+from phybench.planning.plan import Plan, warnings
+from phybench.planning.signature import signatures
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind
 from phybench.prompts.prompt_sets import group_columns
@@ -25,7 +26,6 @@ from phybench.runs.cells import finished_items, load_run, read_header
 from phybench.runs.folder import RESULTS, RUN, SCHEMA_VERSION, RunWriter
 from phybench.runs.numbers import CellMetrics, measure
 from phybench.runs.refinements import describe_refinements
-from phybench.signature import signatures
 from phybench.truncation import split_by_truncation
 from phybench.units.cache import Cache
 from phybench.units.codec import plain

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from phybench.config import RunConfig, specs
-from phybench.plan import build_plan
+from phybench.planning.config import RunConfig, specs
+from phybench.planning.plan import build_plan
 from phybench.run import Outcome, execute
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor

@@ -17,7 +17,7 @@ from phybench.commands.compare import compare
 from phybench.compare.differences import compare_pairs
 from phybench.compare.pairing import pair_runs
 from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
-from phybench.compare.words import sentence, table
+from phybench.compare.sentences import sentence, table
 from phybench.errors import ConfigError
 from phybench.runs.cells import load_run
 

@@ -9,8 +9,8 @@ import pytest
 from harness import do_run, phybench, run_config, write_prompts
 
 from phybench import ConfigError, PluginInfo, VideoSettings
-from phybench.disk import check_disk, clip_bytes
-from phybench.plan import Plan, build_plan
+from phybench.planning.disk_space import check_disk, clip_bytes
+from phybench.planning.plan import Plan, build_plan
 from phybench.units.cache import Cache
 from phybench.video.common_view import View
 

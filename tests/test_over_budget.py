@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench import ClipRequest, ConfigError, Failure, Frames, PluginInfo, Refinement
-from phybench.estimate import estimate
-from phybench.plan import Plan, build_plan, warnings
+from phybench.planning.estimate import estimate
+from phybench.planning.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening

@@ -23,7 +23,7 @@ ray = pytest.importorskip("ray")
 
 from phybench.errors import ConfigError, StorageError
 from phybench.pipeline import StageCount
-from phybench.plan import build_plan
+from phybench.planning.plan import build_plan
 from phybench.plugins.contracts import Clip, ClipRequest, Score
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import make_spec, parse_spec

@@ -18,9 +18,9 @@ from harness import (
 )
 
 from phybench import ConfigError
-from phybench.estimate import estimate
 from phybench.leaderboard import COLUMNS
-from phybench.plan import build_plan
+from phybench.planning.estimate import estimate
+from phybench.planning.plan import build_plan
 from phybench.prompts.seeds import item_seed
 from phybench.runs.cells import load_run
 from phybench.units.cache import Cache

@@ -13,7 +13,7 @@ import pytest
 from harness import do_run, phybench, run_config, write_prompts
 
 from phybench import ClipRequest, Failure, Frames, PluginInfo
-from phybench.plan import build_plan
+from phybench.planning.plan import build_plan
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.run import execute

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from phybench import Clip, ConfigError, Failure
 from phybench.compare.pairing import pair_runs
-from phybench.plan import build_plan, warnings
+from phybench.planning.plan import build_plan, warnings
 from phybench.runs.cells import load_run
 from phybench.runs.items import clip_of, read_items
 from phybench.runs.merging import merge_runs
@@ -390,7 +390,7 @@ def test_the_command_line_takes_a_view(examples: Path) -> None:
 
 @pytest.mark.parametrize("text", ["view: fps=4,size=32x32", "view: {fps: 4, size: 32x32}"])
 def test_a_config_file_takes_a_view(examples: Path, text: str) -> None:
-    from phybench.config import RunConfig, read_config
+    from phybench.planning.config import RunConfig, read_config
 
     write_prompts(examples, 2)
     Path("run.yaml").write_text(

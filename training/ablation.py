@@ -18,13 +18,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from phybench.config import RunConfig
 from phybench.errors import ConfigError, RunLockedError, unknown
 from phybench.machine.digest import file_digest, value_digest
 from phybench.machine.environment import describe
 from phybench.machine.files import read_json, write_text
 from phybench.machine.folders import default_folder
-from phybench.plan import build_plan
+from phybench.planning.config import RunConfig
+from phybench.planning.plan import build_plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts.prompt_sets import PromptSet, load_prompts

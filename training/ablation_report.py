@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.compare.words import p_text
+from phybench.compare.sentences import p_text
 from phybench.errors import ConfigError
 from phybench.gate.training_log import check_log, read_log
 from phybench.leaderboard import SIMULATED, csv_text, escape_markdown

@@ -13,7 +13,7 @@ from phybench.generators.video_settings import over_budget_failure
 from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile
 
 if TYPE_CHECKING:
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 OverBudget = Literal["error", "truncate"]
 

@@ -60,7 +60,7 @@ def _measured(
 ) -> dict[str, Any]:
     from phybench.compare.differences import compare_pairs
     from phybench.compare.pairing import pair_runs
-    from phybench.compare.words import COLUMNS, row, sentence
+    from phybench.compare.sentences import COLUMNS, row, sentence
     from phybench.leaderboard import csv_text
     from phybench.machine.files import write_text
     from phybench.runs.cells import load_run
@@ -84,7 +84,7 @@ def _measured(
 
 
 def _show(comparisons: tuple[Comparison, ...], level: float, *, simulated: bool) -> None:
-    from phybench.compare.words import legend, sentence, table
+    from phybench.compare.sentences import legend, sentence, table
     from phybench.leaderboard import SIMULATED
 
     if simulated:

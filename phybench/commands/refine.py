@@ -42,8 +42,8 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Rewrite prompts; one refined prompt per line on stdout."""
-    from phybench.config import MAX_SEEDS
     from phybench.errors import ConfigError
+    from phybench.planning.config import MAX_SEEDS
     from phybench.plugins.spec import parse_spec
     from phybench.prompts.seeds import item_seed
     from phybench.workers.opening import open_alone

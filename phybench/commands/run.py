@@ -13,7 +13,7 @@ from phybench.commands.console import emit_json, note, stderr, stdout
 from phybench.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from phybench.config import RunConfig
+    from phybench.planning.config import RunConfig
     from phybench.plugins.spec import PluginSpec
     from phybench.run import Outcome
     from phybench.runs.numbers import CellMetrics
@@ -174,7 +174,7 @@ def _config(
     settings: Mapping[str, Any],
 ) -> RunConfig:
     """Flags over the file over the defaults."""
-    from phybench.config import RunConfig, read_config, specs
+    from phybench.planning.config import RunConfig, read_config, specs
     from phybench.plugins.contracts import VideoSettings
 
     given: dict[str, Any] = read_config(file) if file else {}
@@ -218,9 +218,9 @@ def _execute(
     plots: bool,
     quiet: bool,
 ) -> Outcome:
-    from phybench.disk import check_disk
     from phybench.machine.folders import default_folder
-    from phybench.plan import build_plan, warnings
+    from phybench.planning.disk_space import check_disk
+    from phybench.planning.plan import build_plan, warnings
     from phybench.progress import shown
     from phybench.run import RUNS, default_name, execute
     from phybench.units.cache import Cache
@@ -250,9 +250,9 @@ def _execute(
 
 
 def _show_plan(config: RunConfig, cache: Path | None, *, as_json: bool) -> None:
-    from phybench.estimate import estimate
     from phybench.machine.folders import default_folder
-    from phybench.plan import build_plan
+    from phybench.planning.estimate import estimate
+    from phybench.planning.plan import build_plan
     from phybench.units.cache import Cache
 
     with Cache(cache or default_folder()) as units:

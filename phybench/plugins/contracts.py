@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from phybench.plan import Plan
+    from phybench.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

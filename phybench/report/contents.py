@@ -143,7 +143,7 @@ def comparisons(run: Run, baseline: str) -> tuple[Sequence[Mapping[str, Any]], s
     """Rows and sentences of the comparison with a baseline, or the reason why there is none."""
     from phybench.compare.differences import compare_pairs
     from phybench.compare.pairing import pair_runs
-    from phybench.compare.words import row, sentence
+    from phybench.compare.sentences import row, sentence
 
     try:
         pairing = pair_runs([run], baseline)

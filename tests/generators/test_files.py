@@ -11,7 +11,7 @@ from harness import do_run, phybench, rows, run_config
 
 from phybench import ClipRequest, ConfigError, NoVideo, VideoFile
 from phybench.leaderboard import row
-from phybench.plan import build_plan
+from phybench.planning.plan import build_plan
 from phybench.plugins.registry import create
 from phybench.testing import check_generator
 from phybench.video.video_file import VideoError, peek, probe, read_frames

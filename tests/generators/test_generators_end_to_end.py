@@ -20,7 +20,7 @@ from test_lavie import checkpoint as lavie_checkpoint
 from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
 
 from phybench.errors import ConfigError
-from phybench.plan import build_plan
+from phybench.planning.plan import build_plan
 from phybench.plugins.contracts import ClipRequest
 from phybench.plugins.registry import create
 from phybench.testing import check_generator

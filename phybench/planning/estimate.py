@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phybench.disk import clip_bytes
-from phybench.plan import Item, Plan, over_budget
+from phybench.planning.disk_space import clip_bytes
+from phybench.planning.plan import Item, Plan, over_budget
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
 from phybench.plugins.opened import Kind, Opened
 from phybench.units.cache import Cache

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.config import RunConfig
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.planning.config import RunConfig
 from phybench.plugins.contracts import (
     ClipRequest,
     Failure,

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from phybench.errors import ConfigError
-from phybench.plan import Item, Plan
+from phybench.planning.plan import Item, Plan
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
 from phybench.units.cache import Cache
 from phybench.units.keys import clip_key, fingerprint, refinement_key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phybench import __version__
-from phybench.plan import Plan
+from phybench.planning.plan import Plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.units.keys import fingerprint, instrument
