@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,21 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.leaderboard import to_csv, to_markdown, to_results
 from phybench.machine.digest import value_digest
 from phybench.machine.environment import describe
-from phybench.machine.files import write_text
 from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.planning.plan import Plan, warnings
 from phybench.planning.signature import signatures
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind
 from phybench.prompts.prompt_sets import group_columns
+from phybench.publish.files import publish
 from phybench.runs.cells import finished_items, load_run, read_header
-from phybench.runs.folder import RESULTS, RUN, SCHEMA_VERSION, RunWriter
+from phybench.runs.folder import RUN, SCHEMA_VERSION, RunWriter
 from phybench.runs.numbers import CellMetrics, measure
-from phybench.runs.refinements import describe_refinements
-from phybench.truncation import split_by_truncation
 from phybench.units.cache import Cache
 from phybench.units.codec import plain
 from phybench.units.keys import fingerprint, instrument
@@ -106,35 +102,6 @@ def execute(
             return Outcome(folder, cells, pipeline.counts, plan.simulated)
     finally:
         executor.close()
-
-
-def publish(folder: Path, *, plots: bool = True) -> tuple[CellMetrics, ...]:
-    """Derive a run's results, leaderboards and plots from its rows.
-
-    Raises:
-        ConfigError: If the folder holds no run.
-        StorageError: If the disk refuses a write.
-    """
-    run = load_run(folder)
-    cells = measure(run)
-    simulated = bool(run.header["simulated"])
-    if plots:
-        from phybench.plots import draw_plots
-
-        draw_plots(run, cells, folder / "plots", simulated=simulated)
-    write_text(folder / "leaderboard.csv", to_csv(cells))
-    write_text(folder / "leaderboard.md", to_markdown(cells, simulated=simulated))
-    with_header = {
-        "schema_version": SCHEMA_VERSION,
-        "simulated": simulated,
-        "cells": to_results(cells),
-        "refinements": describe_refinements(folder),
-    }
-    parts = split_by_truncation(run)
-    if parts:
-        with_header["by_truncated"] = [part.row() for part in parts]
-    write_text(folder / RESULTS, json.dumps(with_header, indent=2, ensure_ascii=False) + "\n")
-    return cells
 
 
 def _started(plan: Plan, folder: Path, writer: RunWriter, argv: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.leaderboard import csv_text
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
@@ -21,6 +20,7 @@ from phybench.prompts.tables import (
     optional_column,
     read_table,
 )
+from phybench.publish.text import csv_text
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, instrument, score_key, view_key

@@ -75,7 +75,7 @@ def phybench(
 
 def numbers(outcome: Outcome) -> list[Any]:
     """Everything of an outcome that must not depend on how it was computed."""
-    from phybench.leaderboard import row
+    from phybench.publish.leaderboard import row
 
     return [row(cell) for cell in outcome.cells]
 

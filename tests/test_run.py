@@ -18,10 +18,10 @@ from harness import (
 )
 
 from phybench import ConfigError
-from phybench.leaderboard import COLUMNS
 from phybench.planning.estimate import estimate
 from phybench.planning.plan import build_plan
 from phybench.prompts.seeds import item_seed
+from phybench.publish.leaderboard import COLUMNS
 from phybench.runs.cells import load_run
 from phybench.units.cache import Cache
 

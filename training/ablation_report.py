@@ -11,9 +11,9 @@ from typing import Any
 from phybench.compare.sentences import p_text
 from phybench.errors import ConfigError
 from phybench.gate.training_log import check_log, read_log
-from phybench.leaderboard import SIMULATED, csv_text, escape_markdown
 from phybench.machine.environment import describe
 from phybench.machine.files import read_jsonl, write_text
+from phybench.publish.text import SIMULATED, csv_text, escape_markdown
 from phybench.runs.cells import Run
 from phybench.statistics.crossed import ONE_TRAINING
 from phybench.statistics.rates import Rate

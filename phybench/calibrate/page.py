@@ -15,7 +15,7 @@ from phybench.calibrate.prediction_powered import CorrectedRate, corrected_rate
 from phybench.calibrate.ranking import Ranking, ranking
 from phybench.calibrate.scores import MEASURES, Comparison
 from phybench.errors import ConfigError
-from phybench.leaderboard import escape_markdown
+from phybench.publish.text import escape_markdown
 from phybench.statistics.interval import Interval
 
 _LABELS = {

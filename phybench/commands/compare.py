@@ -61,8 +61,8 @@ def _measured(
     from phybench.compare.differences import compare_pairs
     from phybench.compare.pairing import pair_runs
     from phybench.compare.sentences import COLUMNS, row, sentence
-    from phybench.leaderboard import csv_text
     from phybench.machine.files import write_text
+    from phybench.publish.text import csv_text
     from phybench.runs.cells import load_run
 
     runs = [load_run(folder) for folder in folders]
@@ -85,7 +85,7 @@ def _measured(
 
 def _show(comparisons: tuple[Comparison, ...], level: float, *, simulated: bool) -> None:
     from phybench.compare.sentences import legend, sentence, table
-    from phybench.leaderboard import SIMULATED
+    from phybench.publish.text import SIMULATED
 
     if simulated:
         typer.echo(f"{SIMULATED}\n")

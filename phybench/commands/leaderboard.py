@@ -13,8 +13,8 @@ from phybench.commands.run import SIMULATED_TITLE, show_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from phybench.publish.by_truncation import Part
     from phybench.runs.cells import Run
-    from phybench.truncation import Part
 
 
 def leaderboard(
@@ -29,8 +29,8 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Print the leaderboard of runs on the same prompts, seeds and judges."""
-    from phybench.leaderboard import to_csv, to_markdown, to_results
     from phybench.machine.files import check_target, write_text
+    from phybench.publish.leaderboard import to_csv, to_markdown, to_results
     from phybench.runs.cells import load_run
     from phybench.runs.merging import merge_runs
     from phybench.runs.numbers import measure
@@ -49,7 +49,7 @@ def leaderboard(
     if markdown is not None:
         write_text(markdown, to_markdown(cells, simulated=simulated))
     if plots is not None:
-        from phybench.plots import draw_plots
+        from phybench.publish.plots import draw_plots
 
         for path in draw_plots(run, cells, plots, simulated=simulated):
             note(f"Written: {path}")
@@ -71,7 +71,7 @@ def _split(
 ) -> None:
     from phybench.errors import ConfigError, unknown
     from phybench.machine.files import write_text
-    from phybench.truncation import known_parts, to_csv, to_markdown
+    from phybench.publish.by_truncation import known_parts, to_csv, to_markdown
 
     if by != "truncated":
         raise ConfigError(unknown("value of `--by`", by, ["truncated"]))
@@ -92,7 +92,7 @@ def _show_parts(parts: Sequence[Part], *, simulated: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from phybench.truncation import columns_of
+    from phybench.publish.by_truncation import columns_of
 
     title = SIMULATED_TITLE if simulated else None
     table = Table("refiner", "generator", "judge", "text", title=title)

@@ -22,7 +22,7 @@ def report(
     baseline: Annotated[str, typer.Option(help="What the arms are compared with.")] = "identity",
 ) -> None:
     """Write a browsable HTML page of a run; it needs no network."""
-    from phybench.report.page import write_report
+    from phybench.publish.report.page import write_report
     from phybench.runs.cells import load_run
 
     target = output or run / "report.html"

@@ -267,7 +267,7 @@ def show_cells(cells: Sequence[CellMetrics], *, simulated: bool) -> None:
     """Print a leaderboard to stdout."""
     from rich.table import Table
 
-    from phybench.leaderboard import ordered, percent, rank_text
+    from phybench.publish.leaderboard import ordered, percent, rank_text
     from phybench.runs.numbers import MEASURES
 
     title = SIMULATED_TITLE if simulated else None

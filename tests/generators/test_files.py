@@ -10,9 +10,9 @@ from clip_files import BAD_KINDS, write_bad_clip, write_clip
 from harness import do_run, phybench, rows, run_config
 
 from phybench import ClipRequest, ConfigError, NoVideo, VideoFile
-from phybench.leaderboard import row
 from phybench.planning.plan import build_plan
 from phybench.plugins.registry import create
+from phybench.publish.leaderboard import row
 from phybench.testing import check_generator
 from phybench.video.video_file import VideoError, peek, probe, read_frames
 

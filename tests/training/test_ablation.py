@@ -342,7 +342,7 @@ def test_an_ablation_from_start_to_table_in_three_starts(tiny, workplace, monkey
 
 
 def _csv(table):
-    from phybench.leaderboard import csv_text
+    from phybench.publish.text import csv_text
 
     return csv_text(list(table[0]), table)
 

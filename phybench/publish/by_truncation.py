@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phybench.errors import ConfigError
-from phybench.leaderboard import (
-    SIMULATED,
-    csv_text,
-    escape_markdown,
-    interval_text,
-    rate_columns,
-)
 from phybench.machine.files import read_jsonl
+from phybench.publish.leaderboard import rate_columns
+from phybench.publish.text import SIMULATED, csv_text, escape_markdown, interval_text
 from phybench.runs.cells import Cell, Run, Status
 from phybench.runs.folder import ITEMS
 from phybench.runs.numbers import MEASURES, MeasuredRate, count_statuses, measured_rates

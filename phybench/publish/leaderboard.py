@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from phybench.publish.text import SIMULATED, csv_text, escape_markdown, interval_text
 from phybench.runs.numbers import MEASURES, CellMetrics, MeasuredRate
 
 COLUMNS = (
@@ -69,22 +68,6 @@ def to_csv(cells: Sequence[CellMetrics]) -> str:
     return csv_text(COLUMNS, rows)
 
 
-def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as csv in which no text can be taken for a formula by a spreadsheet."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: inert(value) for key, value in each.items()} for each in rows)
-    return buffer.getvalue()
-
-
-def inert(value: Any) -> Any:
-    """A cell that a spreadsheet shows and does not run; numbers stay numbers."""
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return f"'{value}"
-    return value
-
-
 def ordered(cells: Sequence[CellMetrics]) -> list[CellMetrics]:
     """Cells grouped by judge, by joint from high to low; cells without a score last."""
 
@@ -124,34 +107,15 @@ def to_markdown(cells: Sequence[CellMetrics], *, simulated: bool) -> str:
     return "\n".join(lines)
 
 
-SIMULATED = (
-    "**Simulated.** These clips come from the embedded world `tabletop`; the numbers say nothing "
-    "about real text-to-video models."
-)
-
-
 def percent(cell: CellMetrics, measure: str) -> str:
     """A rate with its interval in per cent, or a dash if nothing was scored."""
     return interval_text(cell.rates[measure])
-
-
-def interval_text(rate: MeasuredRate) -> str:
-    """A rate with its interval in per cent, or a dash if nothing was scored."""
-    if math.isnan(rate.rate):
-        return "–"
-    low, high = 100 * rate.interval.low, 100 * rate.interval.high
-    return f"{100 * rate.rate:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def rank_text(cell: CellMetrics) -> str:
     """A rank as one place or a range of places."""
     low, high = cell.rank.low, cell.rank.high
     return str(low) if low == high else f"{low}–{high}"
-
-
-def escape_markdown(text: str) -> str:
-    """A name that cannot break out of its table cell."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def to_results(cells: Sequence[CellMetrics]) -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from phybench.leaderboard import ordered, percent, rank_text
 from phybench.machine.files import write_text
-from phybench.report.contents import Clips, browsable, comparisons, plot_images
+from phybench.publish.leaderboard import ordered, percent, rank_text
+from phybench.publish.report.contents import Clips, browsable, comparisons, plot_images
 from phybench.runs.cells import Run
 from phybench.runs.numbers import measure
 

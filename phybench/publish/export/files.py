@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError, MissingExtraError, StorageError
-from phybench.export.inspect_log import inspect_log
-from phybench.export.lm_eval_log import lm_eval_results, lm_eval_samples, task_name
-from phybench.export.rows import CellItems, cells_with_items, flat_rows, slugs
 from phybench.machine.files import write_text
+from phybench.publish.export.inspect_log import inspect_log
+from phybench.publish.export.lm_eval_log import lm_eval_results, lm_eval_samples, task_name
+from phybench.publish.export.rows import CellItems, cells_with_items, flat_rows, slugs
 from phybench.runs.cells import Run
 from phybench.runs.items import broken_laws
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from phybench.export.rows import CellItems, ScoreRow, json_number
 from phybench.machine.digest import text_digest
+from phybench.publish.export.rows import CellItems, ScoreRow, json_number
 from phybench.runs.cells import Run
 from phybench.runs.items import JudgedItem
 from phybench.statistics.rates import arm_rate
