@@ -13,7 +13,7 @@ import pytest
 
 from phybench.planning.config import RunConfig, specs
 from phybench.planning.plan import build_plan
-from phybench.run import Outcome, execute
+from phybench.running.runner import Outcome, execute
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor
 

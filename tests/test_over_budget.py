@@ -19,7 +19,7 @@ from phybench.planning.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening
-from phybench.run import Outcome, execute
+from phybench.running.runner import Outcome, execute
 from phybench.units.cache import Cache
 from phybench.units.codec import refiner_request_from_json, request_to_json
 from phybench.workers.choice import make_executor

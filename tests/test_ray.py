@@ -22,12 +22,12 @@ from harness import (
 ray = pytest.importorskip("ray")
 
 from phybench.errors import ConfigError, StorageError
-from phybench.pipeline import StageCount
 from phybench.planning.plan import build_plan
 from phybench.plugins.contracts import Clip, ClipRequest, Score
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import make_spec, parse_spec
-from phybench.run import execute
+from phybench.running.pipeline import StageCount
+from phybench.running.runner import execute
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin

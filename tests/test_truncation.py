@@ -17,7 +17,7 @@ from phybench.planning.plan import build_plan
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.publish.by_truncation import COLUMNS, split_by_truncation
-from phybench.run import execute
+from phybench.running.runner import execute
 from phybench.runs.cells import load_run
 from phybench.statistics.rates import wilson
 from phybench.units.cache import Cache

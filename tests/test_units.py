@@ -15,11 +15,11 @@ from rich.console import Console
 
 from phybench import Clip, Failure, Refinement, Score
 from phybench.machine.digest import canonical_json, text_digest
-from phybench.pipeline import StageCount
-from phybench.progress import line, shown
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.prompts.seeds import SEED_LIMIT, item_seed
 from phybench.publish.text import csv_text, escape_markdown, inert
+from phybench.running.pipeline import StageCount
+from phybench.running.progress import line, shown
 from phybench.units.cache import Cache
 from phybench.units.codec import from_json, to_json
 

@@ -28,7 +28,7 @@ from phybench.planning.plan import build_plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts.prompt_sets import PromptSet, load_prompts
-from phybench.run import execute
+from phybench.running.runner import execute
 from phybench.runs.cells import Run, load_run
 from phybench.training.recipe import Recipe, load_recipe
 from phybench.units.cache import Cache

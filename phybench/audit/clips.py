@@ -51,7 +51,7 @@ def from_table(path: Path, root: Path | None = None, limit: int | None = None) -
     Raises:
         ConfigError: If the table cannot be read, has no prompts, or no clip can be decoded.
     """
-    from phybench.scoring import load_clips
+    from phybench.running.clip_table import load_clips
 
     table = load_clips(path, root)
     if not table.captions:

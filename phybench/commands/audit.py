@@ -11,7 +11,7 @@ import typer
 from phybench.commands.console import emit_json, note
 
 if TYPE_CHECKING:
-    from phybench.audit.run import Audit
+    from phybench.audit.audit import Audit
 
 
 def audit(
@@ -37,9 +37,9 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Show a judge intact and broken clips, and changes that should not matter."""
+    from phybench.audit.audit import audit as run_audit
+    from phybench.audit.audit import shortfalls, to_json
     from phybench.audit.clips import from_table, from_tabletop, tabletop_violations
-    from phybench.audit.run import audit as run_audit
-    from phybench.audit.run import shortfalls, to_json
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
     from phybench.workers.opening import open_alone

@@ -72,7 +72,7 @@ def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> 
     from phybench.calibrate.scores import Comparison, human_labels, judge_scores, names_in
     from phybench.machine.folders import default_folder
     from phybench.plugins.spec import parse_spec
-    from phybench.scoring import load_clips, score_clips
+    from phybench.running.clip_table import load_clips, score_clips
     from phybench.units.cache import Cache
     from phybench.workers.opening import open_plugin
 

@@ -15,7 +15,7 @@ from phybench.errors import MissingExtraError
 if TYPE_CHECKING:
     from phybench.planning.config import RunConfig
     from phybench.plugins.spec import PluginSpec
-    from phybench.run import Outcome
+    from phybench.running.runner import Outcome
     from phybench.runs.numbers import CellMetrics
 
 DEFAULT_REFINERS = ("identity", "template")
@@ -221,8 +221,8 @@ def _execute(
     from phybench.machine.folders import default_folder
     from phybench.planning.disk_space import check_disk
     from phybench.planning.plan import build_plan, warnings
-    from phybench.progress import shown
-    from phybench.run import RUNS, default_name, execute
+    from phybench.running.progress import shown
+    from phybench.running.runner import RUNS, default_name, execute
     from phybench.units.cache import Cache
     from phybench.workers.choice import make_executor
 

@@ -10,7 +10,7 @@ import typer
 from phybench.commands.console import note
 
 if TYPE_CHECKING:
-    from phybench.scoring import ScoreTable
+    from phybench.running.clip_table import ScoreTable
 
 
 def score(
@@ -40,7 +40,7 @@ def score(
     from phybench.errors import ConfigError
     from phybench.machine.files import check_target, write_text
     from phybench.machine.folders import default_folder
-    from phybench.scoring import load_clips, score_clips
+    from phybench.running.clip_table import load_clips, score_clips
     from phybench.units.cache import Cache
     from phybench.video.common_view import parse_view
 

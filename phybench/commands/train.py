@@ -98,7 +98,7 @@ def ablate(
     import sys
 
     from phybench.machine.folders import default_folder
-    from phybench.run import RUNS
+    from phybench.running.runner import RUNS
     from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
     from phybench.training.ablation_forecast import forecast_ablation
     from phybench.training.ablation_report import conclusions, write_report

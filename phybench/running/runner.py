@@ -13,13 +13,13 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.digest import value_digest
 from phybench.machine.environment import describe
-from phybench.pipeline import Pipeline, Progress, StageCount
 from phybench.planning.plan import Plan, warnings
 from phybench.planning.signature import signatures
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind
 from phybench.prompts.prompt_sets import group_columns
 from phybench.publish.files import publish
+from phybench.running.pipeline import Pipeline, Progress, StageCount
 from phybench.runs.cells import finished_items, load_run, read_header
 from phybench.runs.folder import RUN, SCHEMA_VERSION, RunWriter
 from phybench.runs.numbers import CellMetrics, measure

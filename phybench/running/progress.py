@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from phybench.pipeline import Progress, StageCount
 from phybench.plugins.opened import Kind
+from phybench.running.pipeline import Progress, StageCount
 
 if TYPE_CHECKING:
     from rich.console import Console

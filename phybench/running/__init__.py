@@ -1,0 +1,1 @@
+"""Doing a run, or judging a table of clips."""
