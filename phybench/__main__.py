@@ -1,5 +1,5 @@
 """``python -m phybench``."""
 
-from phybench.cli import main
+from phybench.cli.main import main
 
 main()

@@ -13,7 +13,7 @@ from phybench.audit.audit import audit, preference, shortfalls
 from phybench.audit.clips import Intact, from_table, from_tabletop, tabletop_violations
 from phybench.audit.manipulations import INVARIANT, PHYSICAL, TEMPO
 from phybench.audit.regions import motion, moving_thing
-from phybench.commands.audit import audit as audit_command
+from phybench.cli.audit import audit as audit_command
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import JudgeRequest, PluginInfo, Score
 from phybench.plugins.opened import Opened

@@ -18,7 +18,7 @@ from phybench.calibrate.agreement import agreement
 from phybench.calibrate.prediction_powered import corrected_rate
 from phybench.calibrate.ranking import rank_correlations, ranking
 from phybench.calibrate.scores import from_run, human_labels
-from phybench.commands.calibrate import calibrate as calibrate_command
+from phybench.cli.calibrate import calibrate as calibrate_command
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import BINARY, LIKERT, PROBABILITY
 from phybench.runs.cells import load_run

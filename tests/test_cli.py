@@ -19,7 +19,7 @@ def run(*more: str, code: int = 0):
     return done
 
 
-@pytest.mark.parametrize("command", ["phybench", "phybench.cli"])
+@pytest.mark.parametrize("command", ["phybench", "phybench.cli.main"])
 def test_starting_imports_nothing_heavy(command: str) -> None:
     import subprocess
 
@@ -39,7 +39,7 @@ def test_a_run_imports_no_model_library(examples: Path) -> None:
     code = (
         "import sys\n"
         f"sys.argv = ['phybench', *{RUN!r}, '-p', 'prompts.txt', '--executor', 'serial']\n"
-        "from phybench.cli import main\n"
+        "from phybench.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)\n"
     )

@@ -13,7 +13,7 @@ from made_runs import make_run
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from phybench.commands.compare import compare
+from phybench.cli.compare import compare
 from phybench.compare.differences import compare_pairs
 from phybench.compare.pairing import pair_runs
 from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported

@@ -12,7 +12,7 @@ from made_runs import make_run
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from phybench.commands.gate import gate
+from phybench.cli.gate import gate
 from phybench.errors import ConfigError
 from phybench.gate.baseline import Policy, read_baseline, record, write_baseline
 from phybench.gate.check import check_run

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from phybench.commands.gate import gate
+from phybench.cli.gate import gate
 from phybench.errors import ConfigError
 from phybench.gate.findings import Finding, Outcome
 from phybench.gate.training_log import TrainingLog, check_log, read_log, window_p

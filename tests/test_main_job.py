@@ -11,7 +11,7 @@ import pytest
 from harness import do_run, numbers, phybench, rows, run_config
 from typer.testing import CliRunner
 
-from phybench.cli import app
+from phybench.cli.main import app
 
 TABLETOP = {
     "refiners": ("identity", "template"),

@@ -16,7 +16,7 @@ from harness import do_run, run_config
 from made_runs import make_run
 from typer.testing import CliRunner
 
-from phybench.commands.report import report
+from phybench.cli.report import report
 from phybench.publish.report.page import inert_json, render
 from phybench.runs.cells import load_run
 from phybench.video.video_file import write_frames

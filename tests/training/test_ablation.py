@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from phybench.commands.train import app
+from phybench.cli.train import app
 from phybench.errors import ConfigError
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import LIKERT

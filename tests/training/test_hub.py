@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from typer.testing import CliRunner
 
-from phybench.commands.train import app
+from phybench.cli.train import app
 from phybench.errors import ConfigError
 from phybench.refiners.phyprompt import CheckpointCard, write_card
 from phybench.training.recipe import load_recipe

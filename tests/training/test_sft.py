@@ -7,7 +7,7 @@ import pytest
 from tiny_training import PROMPTS, triples
 from typer.testing import CliRunner
 
-from phybench.commands.train import app
+from phybench.cli.train import app
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Refinement
 from phybench.refiners.phyprompt import PhyPrompt, read_card

@@ -12,12 +12,12 @@ import pytest
 from harness import phybench
 from typer.testing import CliRunner
 
-from phybench.commands.train import app
+from phybench.cli.train import app
 from phybench.machine.files import read_json, read_jsonl
 from phybench.refiners.phyprompt import read_card
 from phybench.training.recipe import load_recipe
 
-MAIN = "from phybench.commands.train import app; app()"
+MAIN = "from phybench.cli.train import app; app()"
 
 
 def sets(changes):
@@ -134,7 +134,7 @@ def test_a_dry_run_says_what_it_costs_and_does_nothing(tiny, workplace):
 
 
 def test_the_command_imports_nothing_heavy():
-    code = "import sys, phybench.commands.train as t; print({'torch', 'trl'} & set(sys.modules))"
+    code = "import sys, phybench.cli.train as t; print({'torch', 'trl'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -54,6 +54,6 @@ if __name__ == "__main__":
     else:
         leave_weights_unpacked()
     sys.argv = ["phybench", *arguments]
-    from phybench.cli import main
+    from phybench.cli.main import main
 
     main()

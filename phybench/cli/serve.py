@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phybench.commands.console import note
+from phybench.cli.console import note
 
 
 def serve_refiner(

@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 from phybench import __version__
-from phybench.commands.audit import audit
-from phybench.commands.calibrate import calibrate
-from phybench.commands.compare import compare
-from phybench.commands.export import export
-from phybench.commands.gate import gate
-from phybench.commands.leaderboard import leaderboard
-from phybench.commands.listing import doctor, list_plugins
-from phybench.commands.refine import refine
-from phybench.commands.report import report
-from phybench.commands.run import plan, run
-from phybench.commands.score import score
-from phybench.commands.serve import serve_refiner
-from phybench.commands.train import app as train
+from phybench.cli.audit import audit
+from phybench.cli.calibrate import calibrate
+from phybench.cli.compare import compare
+from phybench.cli.export import export
+from phybench.cli.gate import gate
+from phybench.cli.leaderboard import leaderboard
+from phybench.cli.listing import doctor, list_plugins
+from phybench.cli.refine import refine
+from phybench.cli.report import report
+from phybench.cli.run import plan, run
+from phybench.cli.score import score
+from phybench.cli.serve import serve_refiner
+from phybench.cli.train import app as train
 from phybench.errors import ConfigError, PhybenchError
 
 EXIT_FAILURES = 1

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phybench.commands.console import emit_json, note
+from phybench.cli.console import emit_json, note
 
 app = typer.Typer(help="Train a refiner: stage 1 (sft), then stage 2 (grpo).", no_args_is_help=True)
 

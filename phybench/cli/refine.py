@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.commands.console import note
+from phybench.cli.console import note
 
 if TYPE_CHECKING:
     from phybench.plugins.contracts import Failure, Refinement

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phybench.commands.console import emit_json, note, stderr, stdout
+from phybench.cli.console import emit_json, note, stderr, stdout
 from phybench.errors import MissingExtraError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.commands.console import emit_json, note, stdout
-from phybench.commands.run import SIMULATED_TITLE, show_cells
+from phybench.cli.console import emit_json, note, stdout
+from phybench.cli.run import SIMULATED_TITLE, show_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from phybench.commands.console import emit_json, stdout
+from phybench.cli.console import emit_json, stdout
 
 
 def list_plugins(
@@ -35,7 +35,7 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from phybench.diagnosis import diagnose
+    from phybench.cli.doctor import diagnose
 
     found = diagnose()
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from phybench.commands.console import note
+from phybench.cli.console import note
 
 
 def report(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.commands.console import emit_json, note
+from phybench.cli.console import emit_json, note
 
 if TYPE_CHECKING:
     from phybench.calibrate.scores import Comparison
