@@ -35,7 +35,7 @@ def render(run: Run, target: Path, *, clips: Clips, baseline: str) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("phybench.report", "."),
+        loader=PackageLoader("phybench.publish.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,1 +1,0 @@
-"""Executors: who calls the plugins. The same matrix gives the same numbers behind each of them."""
