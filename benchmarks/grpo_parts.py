@@ -38,7 +38,7 @@ import phybench
 from phybench.machine.files import read_jsonl, write_text
 from phybench.machine.folders import default_folder
 from phybench.refiners.phyprompt import CheckpointCard, write_card
-from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
 from phybench.training.callbacks import LOG
 from phybench.training.clip_scores import ClipScores
 from phybench.training.grpo import build_trainer, open_reward

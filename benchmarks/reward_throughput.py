@@ -27,7 +27,7 @@ import sleeping_plugins
 import phybench
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import parse_spec
-from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
 from phybench.training.clip_scores import ClipScores
 from phybench.training.reward import PhysicsReward, RewardRules
 from phybench.training.reward_log import RewardLog

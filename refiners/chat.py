@@ -12,7 +12,7 @@ from pydantic import Field
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.prompts.length_budget import Shortening
-from phybench.refiners.chat_model import (
+from phybench.refiners.language_model.chat_model import (
     Answer,
     ChatModel,
     LimitField,
@@ -20,8 +20,8 @@ from phybench.refiners.chat_model import (
     Question,
     Structured,
 )
-from phybench.refiners.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
-from phybench.refiners.rewriting import (
+from phybench.refiners.rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
+from phybench.refiners.rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,
     Language,
@@ -158,7 +158,7 @@ class Chat:
     ) -> Sequence[Refinement | Failure]:
         """Rewrite each prompt; one result per prompt, in order.
 
-        Failure kinds: as of :meth:`phybench.refiners.chat_model.ChatModel.ask`.
+        Failure kinds: as of :meth:`phybench.refiners.language_model.chat_model.ChatModel.ask`.
         """
         return self._asked(
             [

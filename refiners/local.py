@@ -11,15 +11,21 @@ from pydantic import Field
 from phybench.machine.devices import Device, Dtype
 from phybench.plugins.contracts import Failure, Refinement
 from phybench.prompts.length_budget import Shortening
-from phybench.refiners.completions import Completion, Sampling
-from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
-from phybench.refiners.replies import PARSER_VERSION, READERS, ReplyError, Rewrite, check_rewrite
-from phybench.refiners.rewriting import (
-    DEFAULT_BUDGET,
-    Language,
-    RewritingTask,
-    rewriting_task,
+from phybench.refiners.language_model.engine import Completion, Sampling
+from phybench.refiners.language_model.local_model import (
+    EngineName,
+    LazyEngine,
+    Quantisation,
+    local_model,
 )
+from phybench.refiners.rewriting.replies import (
+    PARSER_VERSION,
+    READERS,
+    ReplyError,
+    Rewrite,
+    check_rewrite,
+)
+from phybench.refiners.rewriting.task import DEFAULT_BUDGET, Language, RewritingTask, rewriting_task
 
 
 class Local:
@@ -109,7 +115,7 @@ class Local:
         """Rewrite each prompt with its seed; one result per prompt, in order.
 
         Failure kinds: ``length`` (the reply was cut), ``context``, ``memory``, and those of
-        :class:`~phybench.refiners.replies.ReplyError`.
+        :class:`~phybench.refiners.rewriting.replies.ReplyError`.
         """
         return self._completed([(self._task, text, {}) for text in prompts], seeds)
 

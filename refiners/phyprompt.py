@@ -22,11 +22,16 @@ from phybench.machine.devices import Device, Dtype
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import Failure, Refinement
 from phybench.prompts.seeds import item_seed
-from phybench.refiners import reasoning
-from phybench.refiners.completions import Sampling
+from phybench.refiners.language_model.engine import Sampling
+from phybench.refiners.language_model.local_model import (
+    EngineName,
+    LazyEngine,
+    Quantisation,
+    local_model,
+)
 from phybench.refiners.local import refinement
-from phybench.refiners.local_model import EngineName, LazyEngine, Quantisation, local_model
-from phybench.refiners.replies import (
+from phybench.refiners.rewriting import chain_of_thought as reasoning
+from phybench.refiners.rewriting.replies import (
     PARSER_VERSION,
     Rewrite,
     check_rewrite,
@@ -59,7 +64,7 @@ class CheckpointCard:
         base_revision: Its commit, or a digest.
         max_new_tokens: Longest reply that training allowed.
         format_version: Version of the chain-of-thought format
-            (:data:`phybench.refiners.reasoning.FORMAT_VERSION`).
+            (:data:`phybench.refiners.rewriting.chain_of_thought.FORMAT_VERSION`).
     """
 
     size: str

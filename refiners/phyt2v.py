@@ -27,8 +27,8 @@ from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Clip, Failure, PluginInfo, Refinement
 from phybench.plugins.registry import create
 from phybench.refiners.chat import Chat
-from phybench.refiners.chat_model import Answer, Question
-from phybench.refiners.replies import (
+from phybench.refiners.language_model.chat_model import Answer, Question
+from phybench.refiners.rewriting.replies import (
     PARSER_VERSION,
     ReplyError,
     Rewrite,
@@ -37,14 +37,14 @@ from phybench.refiners.replies import (
     read_json,
     read_object,
 )
-from phybench.refiners.rewriting import (
+from phybench.refiners.rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,
     Language,
     rewriting_task,
     texts_schema,
 )
-from phybench.refiners.trials import Laboratory, Outcome, Trial
+from phybench.refiners.rewriting.trials import Laboratory, Outcome, Trial
 from phybench.video.chat_parts import Media, clip_parts
 from phybench.video.video_file import VideoError
 

@@ -49,7 +49,9 @@ def default_refiners(*more: str) -> tuple[set[str], str]:
 def test_the_default_does_without_torch_and_says_what_it_leaves_out(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phybench.refiners.local_model.find_spec", lambda module: None)
+    monkeypatch.setattr(
+        "phybench.refiners.language_model.local_model.find_spec", lambda module: None
+    )
     refiners, words = default_refiners()
     assert refiners == {"identity", "template"}
     assert "phyprompt-mini" in words

@@ -56,7 +56,7 @@ def test_a_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
 
 
 IN_THE_CHECKOUT = {
-    "the README's snippet": "from phybench.refiners.rewriter import load_rewriter\n"
+    "the README's snippet": "from phybench.refiners.serving.rewriter import load_rewriter\n"
     "print(load_rewriter('template')('a ball rolls down a hill'))",
     "python -m phybench": "import runpy; sys.argv[1:] = ['refine', '-r', 'template', 'a ball rolls']\n"
     "runpy.run_module('phybench', run_name='__main__')",

@@ -2,7 +2,7 @@
 
 A triple is what PhyPrompt's stage 1 learns from: the user's prompt, the physics thought through,
 and the prompt that follows from it (arXiv 2603.03505, section on stage 1). The text form is that of
-:mod:`phybench.refiners.reasoning`, which inference reads.
+:mod:`phybench.refiners.rewriting.chain_of_thought`, which inference reads.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from phybench.machine.digest import text_digest, value_digest
 from phybench.machine.files import write_text
 from phybench.prompts.prompt_changes import diagnose
 from phybench.prompts.prompt_sets import read_rows
-from phybench.refiners import reasoning
-from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError
+from phybench.refiners.rewriting import chain_of_thought as reasoning
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, ReasoningFormatError
 
 MAX_LOST = 0.34
 """Share of the user's content words that a target prompt may lose. Our choice."""

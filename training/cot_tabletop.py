@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from phybench.plugins.contracts import Prompt
-from phybench.refiners.reasoning import ChainOfThought
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
 from phybench.tabletop.texts.language import Understanding, understand
 from phybench.tabletop.world.chance import Chance
 from phybench.tabletop.world.families import FAMILIES, build_scene, draw_looks

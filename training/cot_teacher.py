@@ -16,7 +16,7 @@ from phybench.plugins.contracts import Closing, Prompt, Refinement
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
-from phybench.refiners.reasoning import ChainOfThought, ReasoningFormatError, parse
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, ReasoningFormatError, parse
 from phybench.training.cot import Triple, triple
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint, refinement_key
@@ -40,7 +40,7 @@ class Taught:
 def ask_teacher(spec: str, prompts: Sequence[Prompt], cache: Cache, seed: int) -> Taught:
     """Let a refiner write reasoning and target for each prompt.
 
-    Its reasoning must be the five labelled lines of :mod:`phybench.refiners.reasoning`, which a
+    Its reasoning must be the five labelled lines of :mod:`phybench.refiners.rewriting.chain_of_thought`, which a
     chat model writes when it is given ``instructions=`` with ``cot-teacher-v1.md``.
 
     Raises:

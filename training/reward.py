@@ -31,7 +31,7 @@ from typing import Any
 from phybench.errors import PhybenchError
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, Scale, Score, VideoSettings
 from phybench.prompts.seeds import item_seed
-from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
+from phybench.refiners.rewriting.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.training.clip_scores import ClipScores, Judged, Sample
 from phybench.training.curriculum import EVALUATION_WEIGHT, weight_at
 from phybench.training.motion import motion_of

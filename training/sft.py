@@ -12,7 +12,7 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.folders import default_folder
 from phybench.machine.model_folders import find_model
-from phybench.refiners.conversation import load_tokenizer
+from phybench.refiners.language_model.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
 from phybench.training.copying import copying_rows
 from phybench.training.cot import Triple, write_data

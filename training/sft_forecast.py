@@ -135,7 +135,7 @@ def _tokens(recipe: Recipe, samples: Sequence[Triple]) -> int | None:
     folder = _model_folder(recipe)
     if folder is None or find_spec("transformers") is None:
         return None
-    from phybench.refiners.conversation import load_tokenizer
+    from phybench.refiners.language_model.conversation import load_tokenizer
     from phybench.training.sft import conversation_tokens
 
     tokenizer = load_tokenizer(folder)

@@ -21,7 +21,7 @@ def serve_refiner(
     """Serve a refiner to tools that speak the OpenAI chat protocol, until Ctrl-C."""
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
-    from phybench.refiners.serve import RefinerServer
+    from phybench.refiners.serving.server import RefinerServer
     from phybench.workers.opening import open_alone
 
     key = os.environ.get(key_env, "") if key_env else ""

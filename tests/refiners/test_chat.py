@@ -30,7 +30,7 @@ from phybench.plugins.contracts import Failure, Refinement
 from phybench.plugins.registry import create, names, resolve
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.chat import Chat
-from phybench.refiners.rewriting import read_wording
+from phybench.refiners.rewriting.task import read_wording
 from phybench.testing import check_refiner
 
 PROMPT = "A ball rolls down a hill."

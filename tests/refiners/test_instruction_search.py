@@ -10,7 +10,7 @@ pytest.importorskip("httpx", reason="the extra `api` is not installed")
 from fake_openai import FakeOpenAI, reply
 
 from phybench.errors import ConfigError
-from phybench.refiners.instruction_search import search_instructions
+from phybench.refiners.rewriting.instruction_search import search_instructions
 
 TRAIN = ["a ball rolls", "a cup falls", "water pours"]
 VAL = ["ice floats", "a door swings"]

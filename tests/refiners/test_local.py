@@ -14,7 +14,7 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, Refinement
 from phybench.prompts.length_budget import Shortening
 from phybench.refiners.local import Local
-from phybench.refiners.rewriting import rewriting_task
+from phybench.refiners.rewriting.task import rewriting_task
 from phybench.testing import check_refiner
 
 INSTRUCTIONS = "Rewrite the text so that its video obeys physics, in {words} words. {language}"
@@ -159,8 +159,8 @@ def test_draws_follow_the_softmax():
     """4 000 draws at temperature 2 from logits ln(8), ln(4), ln(1): shares √8 : 2 : 1."""
     import torch
 
-    from phybench.refiners.completions import Sampling
-    from phybench.refiners.transformers_engine import seeded_sampler
+    from phybench.refiners.language_model.engine import Sampling
+    from phybench.refiners.language_model.transformers_engine import seeded_sampler
 
     weights = torch.tensor([8.0, 4.0, 1.0])
     pick = seeded_sampler(Sampling(2.0, 1.0, 1), range(4000))
@@ -193,7 +193,7 @@ def test_a_prompt_beyond_the_context_fails_alone(taught, instructions):
 
 
 def test_control_marks_in_a_prompt_do_not_end_its_turn(tokenizer):
-    from phybench.refiners.conversation import encode
+    from phybench.refiners.language_model.conversation import encode
 
     def marks(text):
         ids = encode(tokenizer, [{"role": "user", "content": text}])

@@ -20,7 +20,7 @@ from phybench.refiners.phyprompt import (
     training_messages,
     write_card,
 )
-from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
 
 SYSTEM = "Think about physics, then rewrite."
 CHAINS = {

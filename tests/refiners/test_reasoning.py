@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.refiners.reasoning import (
+from phybench.refiners.rewriting.chain_of_thought import (
     LABELS,
     ChainOfThought,
     ReasoningFormatError,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.refiners.replies import (
+from phybench.refiners.rewriting.replies import (
     ReplyError,
     Rewrite,
     check_rewrite,
@@ -15,7 +15,7 @@ from phybench.refiners.replies import (
     read_reasoning,
     read_text,
 )
-from phybench.refiners.rewriting import read_wording, rewriting_task
+from phybench.refiners.rewriting.task import read_wording, rewriting_task
 
 PROMPT = "A ball rolls down a hill."
 GOOD = "A red ball rolls down a grassy hill, gains speed and comes to rest in the flat valley."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from phybench.errors import ConfigError
-from phybench.refiners.rewriter import RefinementError, load_rewriter
+from phybench.refiners.serving.rewriter import RefinementError, load_rewriter
 
 ROOT = Path(__file__).parents[2]
 

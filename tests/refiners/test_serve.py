@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
-from phybench.refiners.serve import RefinerServer
+from phybench.refiners.serving.server import RefinerServer
 
 
 class Echo:

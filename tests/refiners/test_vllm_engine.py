@@ -18,7 +18,7 @@ from vllm_server import served
 from phybench.plugins.contracts import Refinement
 from phybench.plugins.registry import create
 from phybench.refiners.local import Local
-from phybench.refiners.rewriting import rewriting_task
+from phybench.refiners.rewriting.task import rewriting_task
 
 pytestmark = pytest.mark.extended
 

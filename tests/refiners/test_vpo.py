@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="the extra `local` is not installed")
 from tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.errors import ConfigError
-from phybench.refiners.rewriting import read_wording
+from phybench.refiners.rewriting.task import read_wording
 from phybench.refiners.vpo import Vpo
 from phybench.testing import check_refiner
 

@@ -10,7 +10,7 @@ from fake_openai import FakeOpenAI, reply
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Prompt
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.refiners.reasoning import ChainOfThought, parse
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, parse
 from phybench.tabletop.texts.language import understand
 from phybench.tabletop.world.families import FAMILIES
 from phybench.training.cot import kept, read_triples, triple, write_data

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.refiners.reasoning import ChainOfThought
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
 from phybench.training import dataset
 from phybench.training.cot import triple
 from phybench.training.dataset import prepare

@@ -12,7 +12,7 @@ from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Failure, Frames, PluginInfo, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
-from phybench.refiners.replies import ReplyError, check_rewrite, read_reasoning
+from phybench.refiners.rewriting.replies import ReplyError, check_rewrite, read_reasoning
 from phybench.training.callbacks import LOG
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at

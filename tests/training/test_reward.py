@@ -23,7 +23,7 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec, parse_spec
-from phybench.refiners.reasoning import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
 from phybench.training.clip_scores import ClipScores
 from phybench.training.curriculum import weight_at
 from phybench.training.licences import check_licences

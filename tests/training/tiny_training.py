@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phybench.refiners.reasoning import ChainOfThought
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
 from phybench.training.cot import triple
 
 PROMPTS = (

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
-from phybench.refiners.completions import Completion, Message, Sampling
-from phybench.refiners.conversation import encode, load_tokenizer
-from phybench.refiners.local_model import Quantisation
+from phybench.refiners.language_model.conversation import encode, load_tokenizer
+from phybench.refiners.language_model.engine import Completion, Message, Sampling
+from phybench.refiners.language_model.local_model import Quantisation
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Failure
-from phybench.refiners.paid_replies import PaidReplies
-from phybench.refiners.replies import ReplyError
+from phybench.refiners.language_model.paid_replies import PaidReplies
+from phybench.refiners.rewriting.replies import ReplyError
 from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
 from phybench.services.usage import Usage
 
@@ -115,7 +115,7 @@ class ChatModel:
         A usable reply is kept and never asked for again; equal questions are asked once.
 
         Failure kinds: those of :meth:`phybench.services.chat_client.ChatClient.complete` and of
-        :class:`phybench.refiners.replies.ReplyError`.
+        :class:`phybench.refiners.rewriting.replies.ReplyError`.
         """
         keys = [self._key(question) for question in questions]
         first = {key: row for row, key in reversed(list(enumerate(keys)))}

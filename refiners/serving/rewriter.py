@@ -1,6 +1,6 @@
 """A refiner as a plain function, for use in front of any video pipeline.
 
-from phybench.refiners.rewriter import load_rewriter
+from phybench.refiners.serving.rewriter import load_rewriter
 
 rewrite = load_rewriter("template")  # or "phyprompt", "gpt-4o", …
 video = pipe(rewrite("a ball rolls down a hill")).frames[0]

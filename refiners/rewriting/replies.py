@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from phybench.prompts.prompt_changes import is_refusal, latin_share
-from phybench.refiners import reasoning
-from phybench.refiners.rewriting import Language
+from phybench.refiners.rewriting import chain_of_thought as reasoning
+from phybench.refiners.rewriting.task import Language
 
 PARSER_VERSION = 1
 """Changes whenever a reply could be read differently; part of fingerprints."""

@@ -5,7 +5,7 @@ went wrong, keeps what scores better, and holds a Pareto front over the validati
 text is a refiner's system prompt, and a score is a clip's: any refiner with an option
 ``instructions``, any generator, any judge. The result is a text file, used like any other wording::
 
-    from phybench.refiners.instruction_search import search_instructions
+    from phybench.refiners.rewriting.instruction_search import search_instructions
 
     found = search_instructions(
         refiner="gpt-4o", generator="cogvideox:model=…", judge="videophy2:model=…",
@@ -31,10 +31,10 @@ from phybench.plugins.registry import create
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
 from phybench.refiners.chat import Chat
-from phybench.refiners.chat_model import Question
-from phybench.refiners.replies import ReplyError
-from phybench.refiners.rewriting import read_wording
-from phybench.refiners.trials import Laboratory, Trial
+from phybench.refiners.language_model.chat_model import Question
+from phybench.refiners.rewriting.replies import ReplyError
+from phybench.refiners.rewriting.task import read_wording
+from phybench.refiners.rewriting.trials import Laboratory, Trial
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch

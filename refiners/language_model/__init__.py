@@ -1,0 +1,1 @@
+"""Local and hosted language models behind refiners."""

@@ -1,0 +1,1 @@
+"""The task of rewriting a prompt: what is asked, and how the reply is read."""

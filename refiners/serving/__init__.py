@@ -1,0 +1,1 @@
+"""A refiner for other programs: as a function, and as a server."""
