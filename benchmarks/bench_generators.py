@@ -30,12 +30,12 @@ import original_names as names
 import tiny_pipelines
 from random_weights import random_tensors
 
-from phybench.generators.diffusers_load import LoadPlan, prepare_pipeline
-from phybench.generators.lavie import model as lavie
-from phybench.generators.model_card import load_card
-from phybench.generators.videocrafter2 import model as vc2
-from phybench.generators.videocrafter2.key_map import TEXT, UNET, VAE
-from phybench.generators.videocrafter2.sampler import ddim_schedule
+from phybench.generators.diffusers.load import LoadPlan, prepare_pipeline
+from phybench.generators.diffusers.model_card import load_card
+from phybench.generators.ports.lavie import model as lavie
+from phybench.generators.ports.videocrafter2 import model as vc2
+from phybench.generators.ports.videocrafter2.key_map import TEXT, UNET, VAE
+from phybench.generators.ports.videocrafter2.sampler import ddim_schedule
 
 CHANNELS = (320, 640, 1280, 1280)
 ATTENDS = (True, True, True, False)

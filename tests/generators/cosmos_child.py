@@ -75,7 +75,7 @@ def main(preset: str, folder: Path) -> None:
     import tiny_pipelines
     import torch
 
-    from phybench.generators.diffusers_video import DiffusersVideo
+    from phybench.generators.diffusers.plugin import DiffusersVideo
     from phybench.machine.digest import text_digest
     from phybench.plugins.contracts import ClipRequest, Failure
 

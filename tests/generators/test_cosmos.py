@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from phybench.generators.guardrail import BlockedError, listen
+from phybench.generators.diffusers.guardrail import BlockedError, listen
 
 HERE = Path(__file__).parent
 

@@ -21,9 +21,9 @@ import tiny_pipelines
 import torch
 
 from phybench.errors import ConfigError
-from phybench.generators.diffusers_video import DiffusersVideo
-from phybench.generators.model_card import PRESETS, load_card
-from phybench.generators.pipeline_traits import TRAITS
+from phybench.generators.diffusers.model_card import PRESETS, load_card
+from phybench.generators.diffusers.pipeline_traits import TRAITS
+from phybench.generators.diffusers.plugin import DiffusersVideo
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, Generator, VideoSettings
 from phybench.plugins.registry import create, names
 
@@ -172,7 +172,7 @@ def test_documentation_lists_every_preset_with_its_licence() -> None:
 def test_cards_name_arguments_that_their_pipeline_has(path: Path) -> None:
     import diffusers
 
-    from phybench.generators.diffusers_load import check_call
+    from phybench.generators.diffusers.load import check_call
 
     card = load_card(path.stem)
     check_call(getattr(diffusers, card.pipeline), card, TRAITS[card.pipeline])

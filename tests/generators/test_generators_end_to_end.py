@@ -165,7 +165,7 @@ def test_generators_keep_the_contract(cogvideox: str, ports: list[str]) -> None:
 
 
 def test_card_tells_the_trainer_what_the_licence_forbids(tmp_path: Path) -> None:
-    from phybench.generators.model_card import load_card
+    from phybench.generators.diffusers.model_card import load_card
 
     assert load_card("hunyuanvideo").training_on_outputs == "forbidden"
     assert load_card("cogvideox").training_on_outputs == "allowed"

@@ -17,10 +17,10 @@ import torch
 from random_weights import random_tensors
 
 from phybench.errors import ConfigError
-from phybench.generators.clip_text import fit
-from phybench.generators.lavie import model as model_of
-from phybench.generators.lavie.plugin import lavie
-from phybench.generators.lavie.temporal import (
+from phybench.generators.ports.clip_text import fit
+from phybench.generators.ports.lavie import model as model_of
+from phybench.generators.ports.lavie.plugin import lavie
+from phybench.generators.ports.lavie.temporal import (
     ClipGroupNorm,
     ClipLayout,
     RotaryEmbedding,

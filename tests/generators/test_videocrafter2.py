@@ -17,11 +17,11 @@ import torch
 from random_weights import random_tensors
 
 from phybench.errors import ConfigError
-from phybench.generators.clip_text import clean, fit
-from phybench.generators.videocrafter2 import model as vc2
-from phybench.generators.videocrafter2.key_map import TEXT, UNET, VAE
-from phybench.generators.videocrafter2.plugin import videocrafter2
-from phybench.generators.videocrafter2.sampler import (
+from phybench.generators.ports.clip_text import clean, fit
+from phybench.generators.ports.videocrafter2 import model as vc2
+from phybench.generators.ports.videocrafter2.key_map import TEXT, UNET, VAE
+from phybench.generators.ports.videocrafter2.plugin import videocrafter2
+from phybench.generators.ports.videocrafter2.sampler import (
     ddim_schedule,
     noise_schedule,
     predicted_clip,

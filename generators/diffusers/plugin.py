@@ -12,8 +12,9 @@ from pydantic import Field
 from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import folder_digest
 from phybench.generators.device import accelerator, resolve_device
-from phybench.generators.diffusers_files import locate, locate_adapter
-from phybench.generators.diffusers_load import (
+from phybench.generators.diffusers.files import locate, locate_adapter
+from phybench.generators.diffusers.guardrail import BlockedError
+from phybench.generators.diffusers.load import (
     LoadedPipeline,
     LoadPlan,
     Offload,
@@ -21,7 +22,8 @@ from phybench.generators.diffusers_load import (
     check_class,
     load_pipeline,
 )
-from phybench.generators.diffusers_options import (
+from phybench.generators.diffusers.model_card import ModelCard, Precision, load_card
+from phybench.generators.diffusers.options import (
     MODULES,
     call_arguments,
     check_video,
@@ -34,11 +36,9 @@ from phybench.generators.diffusers_options import (
     schedule_overrides,
     traits_of,
 )
-from phybench.generators.guardrail import BlockedError
-from phybench.generators.model_card import ModelCard, Precision, load_card
-from phybench.generators.pipeline_traits import library_texts
+from phybench.generators.diffusers.pipeline_traits import library_texts
+from phybench.generators.diffusers.prompt_tokens import count_prompt_tokens
 from phybench.generators.pixels import to_frames
-from phybench.generators.prompt_tokens import count_prompt_tokens
 from phybench.generators.video_settings import (
     Video,
     over_budget_failure,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.errors import ConfigError
-from phybench.generators.torch_files import load_strictly, load_tensors
+from phybench.generators.ports.torch_files import load_strictly, load_tensors
 from phybench.machine.files import read_json
 
 if TYPE_CHECKING:
     import torch
 
-    from phybench.generators.lavie.temporal import ClipLayout
+    from phybench.generators.ports.lavie.temporal import ClipLayout
 
 LATENT_SCALE = 0.18215
 SamplerName = Literal["ddpm", "ddim", "eulerdiscrete"]
@@ -188,7 +188,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D
 
-    from phybench.generators.lavie.temporal import (
+    from phybench.generators.ports.lavie.temporal import (
         ROTARY_DIMENSIONS,
         ClipGroupNorm,
         ClipLayout,
@@ -220,7 +220,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
 
 def move(networks: LaVieNetworks, device: str, dtype: torch.dtype) -> None:
     """Move the networks; the rotation's frequencies stay in float32, where they are exact."""
-    from phybench.generators.lavie.temporal import RotaryEmbedding
+    from phybench.generators.ports.lavie.temporal import RotaryEmbedding
 
     rotations = [m for m in networks.unet.modules() if isinstance(m, RotaryEmbedding)]
     exact = [rotation.freqs.data.clone() for rotation in rotations]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError
-from phybench.generators.guardrail import listen
-from phybench.generators.model_card import ModelCard
-from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
+from phybench.generators.diffusers.guardrail import listen
+from phybench.generators.diffusers.model_card import ModelCard
+from phybench.generators.diffusers.pipeline_traits import TRAITS, PipelineTraits
 from phybench.machine.files import read_json
 
 Profile = Literal["exact", "compiled", "fast", "fp8"]

@@ -16,9 +16,9 @@ from phybench.generators.checkpoint_files import (
     require_files,
     sampled_digest,
 )
-from phybench.generators.clip_text import clean, fit, load_clip_tokenizer, token_ids
 from phybench.generators.pixels import to_frames
-from phybench.generators.port_plugin import (
+from phybench.generators.ports.clip_text import clean, fit, load_clip_tokenizer, token_ids
+from phybench.generators.ports.plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
@@ -35,7 +35,7 @@ from phybench.plugins.contracts import ClipRequest, Failure, Frames
 if TYPE_CHECKING:
     import torch
 
-    from phybench.generators.videocrafter2.model import VideoCrafter2Networks
+    from phybench.generators.ports.videocrafter2.model import VideoCrafter2Networks
 
 _NAME = "videocrafter2"
 _PADDING = 0
@@ -177,7 +177,7 @@ class VideoCrafter2:
         """Make one clip."""
         import torch
 
-        from phybench.generators.videocrafter2.sampler import ddim_schedule
+        from phybench.generators.ports.videocrafter2.sampler import ddim_schedule
 
         networks, sampling = self.networks(), self._sampling
         rows = [fit(self.ids(text), _PADDING) for text in (request.text, "")]
@@ -209,7 +209,7 @@ class VideoCrafter2:
         if self._networks is None:
             import torch
 
-            from phybench.generators.videocrafter2.model import load_networks
+            from phybench.generators.ports.videocrafter2.model import load_networks
 
             networks = load_networks(
                 self.weights,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.generators.checkpoint_files import MissingFile
-from phybench.generators.clip_text import CONTEXT
 from phybench.generators.device import accelerator, resolve_device
-from phybench.generators.model_card import Precision
+from phybench.generators.diffusers.model_card import Precision
+from phybench.generators.ports.clip_text import CONTEXT
 from phybench.generators.video_settings import (
     Video,
     over_budget_failure,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phybench.errors import ConfigError
 from phybench.generators.checkpoint_files import expected_files, missing_error, missing_files
-from phybench.generators.model_card import ModelCard
+from phybench.generators.diffusers.model_card import ModelCard
 from phybench.machine.model_folders import Checkpoint, find_checkpoint, is_local
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.diffusers_load import Profile
-from phybench.generators.model_card import ModelCard
-from phybench.generators.pipeline_traits import TRAITS, PipelineTraits
+from phybench.generators.diffusers.load import Profile
+from phybench.generators.diffusers.model_card import ModelCard
+from phybench.generators.diffusers.pipeline_traits import TRAITS, PipelineTraits
 from phybench.generators.video_settings import Video, playback_only
 
 MODULES = ("torch", "transformers", "diffusers", "accelerate")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.errors import ConfigError
-from phybench.generators.torch_files import load_strictly, load_tensors
-from phybench.generators.videocrafter2.key_map import (
+from phybench.generators.ports.torch_files import load_strictly, load_tensors
+from phybench.generators.ports.videocrafter2.key_map import (
     TEXT,
     UNET,
     VAE,
@@ -23,7 +23,7 @@ from phybench.generators.videocrafter2.key_map import (
     vae_shape,
     vae_tensors,
 )
-from phybench.generators.videocrafter2.sampler import (
+from phybench.generators.ports.videocrafter2.sampler import (
     DdimSchedule,
     noise_schedule,
     rescale_table,
@@ -205,7 +205,7 @@ def build_unet(shape: UNetShape) -> Any:
     """Diffusers' ``UNet3DConditionModel`` with a frame-rate branch in its time embedding."""
     import diffusers
 
-    from phybench.generators.videocrafter2.embedding import TimeAndRateEmbedding
+    from phybench.generators.ports.videocrafter2.embedding import TimeAndRateEmbedding
 
     library: Any = diffusers
     unet = library.UNet3DConditionModel(

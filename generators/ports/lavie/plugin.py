@@ -15,10 +15,10 @@ from phybench.generators.checkpoint_files import (
     require_files,
     sampled_digest,
 )
-from phybench.generators.clip_text import fit, load_clip_tokenizer, token_ids
-from phybench.generators.lavie.model import SamplerName
 from phybench.generators.pixels import to_frames
-from phybench.generators.port_plugin import (
+from phybench.generators.ports.clip_text import fit, load_clip_tokenizer, token_ids
+from phybench.generators.ports.lavie.model import SamplerName
+from phybench.generators.ports.plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
@@ -33,7 +33,7 @@ from phybench.generators.video_settings import Video
 from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 if TYPE_CHECKING:
-    from phybench.generators.lavie.model import LaVieNetworks
+    from phybench.generators.ports.lavie.model import LaVieNetworks
 
 _NAME = "lavie"
 _WEIGHTS = MissingFile("lavie_base.pt", 3.64)
@@ -179,7 +179,7 @@ class LaVie:
         """Make one clip."""
         import torch
 
-        from phybench.generators.lavie.model import make_scheduler
+        from phybench.generators.ports.lavie.model import make_scheduler
 
         networks, sampling = self.networks(), self._sampling
         rows = [fit(ids, ids[-1]) for ids in (self.ids(request.text), self.ids(""))]
@@ -207,7 +207,7 @@ class LaVie:
         if self._networks is None:
             import torch
 
-            from phybench.generators.lavie.model import load_networks, move
+            from phybench.generators.ports.lavie.model import load_networks, move
 
             networks = load_networks(
                 self.weights, self.base, allow_unpickling=self._allow_unpickling

@@ -1,0 +1,1 @@
+"""Any text-to-video pipeline of the library diffusers."""

@@ -1,0 +1,1 @@
+"""Generators whose original code is not on a registry, written again here."""
