@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from phybench.judges.kinematic import judge
-from phybench.judges.kinematics.assess import assess
-from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.judges.kinematic.assess import assess
+from phybench.judges.kinematic.plugin import judge
+from phybench.judges.kinematic.thresholds import Thresholds
 from phybench.tabletop.drawing.clips import draw
 from phybench.tabletop.world.families import FAMILIES
 from phybench.tabletop.world.violations import breaches

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from phybench.judges.kinematic import Kinematic, judge
-from phybench.judges.kinematics.assess import Assessment, assess
-from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.judges.kinematic.assess import Assessment, assess
+from phybench.judges.kinematic.plugin import Kinematic, judge
+from phybench.judges.kinematic.thresholds import Thresholds
 from phybench.machine.digest import text_digest
 from phybench.tabletop.drawing.clips import draw
 from phybench.tabletop.world.families import FAMILIES

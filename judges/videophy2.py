@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from phybench.judges import readings
 from phybench.judges.mplug_owl.files import Published, find_files
 from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
-from phybench.judges.rating_replies import RatingReader, RatingReply, Reading, judged
+from phybench.judges.ratings import rating_text as readings
+from phybench.judges.ratings.rating_replies import RatingReader, RatingReply, Reading, judged
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
 

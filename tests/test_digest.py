@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.judges.kinematic import _fingerprint
+from phybench.judges.kinematic.plugin import _fingerprint
 from phybench.machine.digest import code_digest, source_digest
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import Kind

@@ -19,7 +19,7 @@ from phybench.gate.check import check_run
 from phybench.gate.findings import Finding, Outcome, exit_code
 from phybench.gate.health import entropy_bits
 from phybench.gate.levels import detectable_drop, judge_level, parser_level
-from phybench.judges.readings import read_rating
+from phybench.judges.ratings.rating_text import read_rating
 from phybench.plugins.contracts import Failure, Score
 
 Scores = NDArray[np.float64]

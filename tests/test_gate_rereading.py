@@ -15,7 +15,9 @@ from phybench import ConfigError, Failure, PluginInfo, Score
 from phybench.gate.baseline import Baseline, Policy, record
 from phybench.gate.check import check_run
 from phybench.gate.findings import Finding, Outcome
-from phybench.judges import combining, rating_replies, vlm_replies
+from phybench.judges.ensemble import combining
+from phybench.judges.ratings import rating_replies
+from phybench.judges.vlm import replies as vlm_replies
 from phybench.plugins import registry
 from phybench.plugins.spec import parse_spec
 

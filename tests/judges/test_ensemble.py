@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
-from phybench.judges.ensemble import Ensemble
+from phybench.judges.ensemble.plugin import Ensemble
 from phybench.video.video_file import write_frames
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from clip_files import BAD_KINDS, write_bad_clip
 
-from phybench.judges.kinematic import Kinematic
-from phybench.judges.kinematics.assess import assess
-from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.judges.kinematic.assess import assess
+from phybench.judges.kinematic.plugin import Kinematic
+from phybench.judges.kinematic.thresholds import Thresholds
 from phybench.machine.digest import file_digest
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score
 from phybench.tabletop.drawing.clips import draw

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from simple_renderers import SCENES, STYLES, draw_simple
 
-from phybench.judges.kinematic import judge
-from phybench.judges.kinematics.assess import assess
-from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.judges.kinematic.assess import assess
+from phybench.judges.kinematic.plugin import judge
+from phybench.judges.kinematic.thresholds import Thresholds
 from phybench.tabletop.drawing.clips import draw
 from phybench.tabletop.world.families import FAMILIES
 from phybench.tabletop.world.violations import BREACHES

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simple_renderers import COLOURS, FLOOR, Thing, World, render
 
-from phybench.judges.kinematics.appearance import colour_name
-from phybench.judges.kinematics.assess import Assessment, assess
-from phybench.judges.kinematics.backdrop import find_backdrop, pixel_noise, shrink
-from phybench.judges.kinematics.flight import find_flights, measure_gravity
-from phybench.judges.kinematics.thresholds import Thresholds
+from phybench.judges.kinematic.assess import Assessment, assess
+from phybench.judges.kinematic.motion.flight import find_flights, measure_gravity
+from phybench.judges.kinematic.seeing.appearance import colour_name
+from phybench.judges.kinematic.seeing.backdrop import find_backdrop, pixel_noise, shrink
+from phybench.judges.kinematic.thresholds import Thresholds
 from phybench.tabletop.drawing.clips import draw
 
 LIMITS = Thresholds()

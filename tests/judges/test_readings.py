@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.judges.readings import first_key, read_rating
+from phybench.judges.ratings.rating_text import first_key, read_rating
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phybench import Clip, Failure, JudgeRequest, Score
-from phybench.judges.combining import Combination, RecordedParts
-from phybench.judges.rating_replies import RatingReader, RatingReply, judged
-from phybench.judges.vlm_questions import Choice, questioning, recorded_replies
-from phybench.judges.vlm_scoring import RecordedReplies, score_clips
+from phybench.judges.ensemble.combining import Combination, RecordedParts
+from phybench.judges.ratings.rating_replies import RatingReader, RatingReply, judged
+from phybench.judges.vlm.questions import Choice, questioning, recorded_replies
+from phybench.judges.vlm.scoring import RecordedReplies, score_clips
 from phybench.services.chat_client import Reply
 from phybench.video.video_file import write_frames
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
-from phybench.judges.vlm import Vlm
+from phybench.judges.vlm.plugin import Vlm
 from phybench.testing import check_judge
 from phybench.video.video_file import read_frames, write_frames
 

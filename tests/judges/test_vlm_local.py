@@ -15,7 +15,7 @@ pytest.importorskip("transformers")
 from tiny_vision_models import ANSWERS, make_tokenizer, write_table
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
-from phybench.judges.vlm_local import VlmLocal
+from phybench.judges.vlm.local_plugin import VlmLocal
 from phybench.video.video_file import write_frames
 
 CHAT = (
@@ -161,7 +161,7 @@ def test_a_folder_of_another_kind_is_a_config_error(tmp_path, clip):
 
 def test_describing_the_judge_imports_no_torch(folder):
     code = (
-        "import sys; from phybench.judges.vlm_local import VlmLocal; "
+        "import sys; from phybench.judges.vlm.local_plugin import VlmLocal; "
         f"VlmLocal(model={str(folder)!r}).info; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

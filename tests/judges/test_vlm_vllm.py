@@ -16,8 +16,8 @@ from tiny_vision_models import ANSWERS, GO, make_tokenizer, write_table
 from vllm_server import served
 
 from phybench import Clip, Failure, JudgeRequest, Score
-from phybench.judges.vlm import Vlm
-from phybench.judges.vlm_local import VlmLocal
+from phybench.judges.vlm.local_plugin import VlmLocal
+from phybench.judges.vlm.plugin import Vlm
 from phybench.video.video_file import write_frames
 
 pytestmark = pytest.mark.extended

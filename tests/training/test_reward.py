@@ -9,7 +9,7 @@ import pytest
 
 from phybench.errors import ConfigError
 from phybench.gate.training_log import check_log, read_log
-from phybench.judges.rating_replies import RatingReply, judged
+from phybench.judges.ratings.rating_replies import RatingReply, judged
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import (
     LIKERT,

@@ -25,7 +25,7 @@ from phybench.judges.mplug_owl.frames import (
 )
 from phybench.judges.mplug_owl.tokens import OwlTokenizer
 from phybench.judges.mplug_owl.weights import build_model, read_tensors
-from phybench.judges.readings import first_key
+from phybench.judges.ratings.rating_text import first_key
 from phybench.judges.videocon import VideoCon
 from phybench.judges.videophy2 import VideoPhy2
 

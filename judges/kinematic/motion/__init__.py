@@ -1,0 +1,1 @@
+"""From tracks to motions, and which of them break a law."""

@@ -1,0 +1,1 @@
+"""From pixels to things that are followed through the frames."""

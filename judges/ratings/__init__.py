@@ -1,0 +1,1 @@
+"""Ratings in replies of judges."""
