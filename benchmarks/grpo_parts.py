@@ -39,11 +39,11 @@ from phybench.machine.files import read_jsonl, write_text
 from phybench.machine.folders import default_folder
 from phybench.refiners.phyprompt import CheckpointCard, write_card
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
-from phybench.training.callbacks import LOG
-from phybench.training.clip_scores import ClipScores
-from phybench.training.grpo import build_trainer, open_reward
-from phybench.training.recipe import Recipe, load_recipe
+from phybench.training.recipe.recipe import Recipe, load_recipe
 from phybench.training.setup import claim
+from phybench.training.stage2.callbacks import LOG
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.grpo import build_trainer, open_reward
 from phybench.workers.choice import make_executor
 
 POLICIES = {

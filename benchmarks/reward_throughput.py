@@ -28,9 +28,9 @@ import phybench
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import parse_spec
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
-from phybench.training.clip_scores import ClipScores
-from phybench.training.reward import PhysicsReward, RewardRules
-from phybench.training.reward_log import RewardLog
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.reward import PhysicsReward, RewardRules
+from phybench.training.stage2.reward_log import RewardLog
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 from phybench.workers.choice import make_executor

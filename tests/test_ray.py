@@ -96,7 +96,7 @@ def _actors_that_die_at_their_start_fail_the_work(prompts: Path) -> None:
 
 
 def _rewards_come_from_actors(folder: Path) -> None:
-    clip_scores = pytest.importorskip("phybench.training.clip_scores")
+    clip_scores = pytest.importorskip("phybench.training.stage2.clip_scores")
     parts = (
         open_plugin("generator", make_spec("bar", {})),
         [open_plugin("judge", make_spec("brightness", {}))],

@@ -25,19 +25,19 @@ def sft(recipe: Name, changes: Changes = None, dry_run: DryRun = False) -> None:
     A second start of the same command continues.
     """
     from phybench.machine.folders import default_folder
-    from phybench.training.recipe import load_recipe
+    from phybench.training.recipe.recipe import load_recipe
     from phybench.units.cache import Cache
 
     chosen = load_recipe(recipe, changes or [])
     if dry_run:
-        from phybench.training.sft_forecast import forecast_sft
+        from phybench.training.stage1.forecast import forecast_sft
 
         with Cache(default_folder()) as cache:
             cost = forecast_sft(chosen, cache)
         note(cost.to_text())
         emit_json(cost.to_json())
         return
-    from phybench.training.sft import train_sft
+    from phybench.training.stage1.sft import train_sft
 
     folder = train_sft(chosen, note)
     typer.echo(str(folder))
@@ -54,9 +54,9 @@ def grpo(
     A second start of the same command continues.
     """
     from phybench.machine.folders import default_folder
-    from phybench.training.forecast import forecast
-    from phybench.training.grpo import open_reward, train_grpo
-    from phybench.training.recipe import load_recipe
+    from phybench.training.recipe.recipe import load_recipe
+    from phybench.training.stage2.forecast import forecast
+    from phybench.training.stage2.grpo import open_reward, train_grpo
     from phybench.units.cache import Cache
 
     chosen = load_recipe(recipe, changes or [])
@@ -99,10 +99,10 @@ def ablate(
 
     from phybench.machine.folders import default_folder
     from phybench.running.runner import RUNS
-    from phybench.training.ablation import VARIANTS, plan_ablation, run_ablation
-    from phybench.training.ablation_forecast import forecast_ablation
-    from phybench.training.ablation_report import conclusions, write_report
-    from phybench.training.grpo import open_reward
+    from phybench.training.ablation.ablation import VARIANTS, plan_ablation, run_ablation
+    from phybench.training.ablation.forecast import forecast_ablation
+    from phybench.training.ablation.report import conclusions, write_report
+    from phybench.training.stage2.grpo import open_reward
     from phybench.units.cache import Cache
 
     ablation = plan_ablation(
@@ -141,8 +141,8 @@ def push(
     Nothing else in phybench uploads anything.
     """
     from phybench.errors import ConfigError
-    from phybench.training.hub import push_checkpoint, push_data
-    from phybench.training.recipe import load_recipe
+    from phybench.training.recipe.hub import push_checkpoint, push_data
+    from phybench.training.recipe.recipe import load_recipe
 
     chosen = load_recipe(recipe, changes or [])
     if what == "data":

@@ -8,7 +8,7 @@ import os
 import pytest
 from tiny_training import PROMPTS, triples
 
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
 
 
 def taught(folder, *scratch):
@@ -20,7 +20,7 @@ def taught(folder, *scratch):
     """
     import torch
 
-    from phybench.training.sft import train_sft
+    from phybench.training.stage1.sft import train_sft
 
     torch.set_num_threads(1)
     rows = [json.dumps(one.as_json()) for one in triples()]

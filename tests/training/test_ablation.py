@@ -16,16 +16,16 @@ from phybench.errors import ConfigError
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import LIKERT
 from phybench.runs.cells import Cell, Run, Status
-from phybench.training.ablation import (
+from phybench.training.ablation.ablation import (
     VARIANTS,
     evaluated_arms,
     plan_ablation,
     run_ablation,
 )
-from phybench.training.ablation_plots import curves
-from phybench.training.ablation_report import conclusions, to_markdown
-from phybench.training.ablation_table import difference_rows, differences, outcomes, rows
-from phybench.training.recipe import load_recipe
+from phybench.training.ablation.plots import curves
+from phybench.training.ablation.report import conclusions, to_markdown
+from phybench.training.ablation.table import difference_rows, differences, outcomes, rows
+from phybench.training.recipe.recipe import load_recipe
 from phybench.training.setup import claim
 
 
@@ -286,7 +286,7 @@ def command(tiny, *more):
 
 @pytest.mark.slow
 def test_an_ablation_from_start_to_table_in_three_starts(tiny, workplace, monkeypatch):
-    import phybench.training.grpo as stage_two
+    import phybench.training.stage2.grpo as stage_two
 
     done = []
     inner = stage_two.train_grpo

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from phybench.training import callbacks
-from phybench.training.callbacks import FlatGroupsAlarm, HackingStop, hacking
-from phybench.training.grpo import HackingError, train_grpo
-from phybench.training.reward_log import append_rows
+from phybench.training.stage2 import callbacks
+from phybench.training.stage2.callbacks import FlatGroupsAlarm, HackingStop, hacking
+from phybench.training.stage2.grpo import HackingError, train_grpo
+from phybench.training.stage2.reward_log import append_rows
 
 
 def test_flat_groups_raise_an_alarm():

@@ -11,7 +11,7 @@ import waiting_plugins
 
 from phybench.plugins.contracts import Clip, ClipRequest
 from phybench.plugins.spec import make_spec
-from phybench.training.clip_scores import ClipScores, Sample
+from phybench.training.stage2.clip_scores import ClipScores, Sample
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 

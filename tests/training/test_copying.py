@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.training.copying import IGNORED, ROW_TOKENS, copying_rows
-from phybench.training.recipe_parts import Scratch
-from phybench.training.scratch import build_scratch
+from phybench.training.data.copying import IGNORED, ROW_TOKENS, copying_rows
+from phybench.training.recipe.parts import Scratch
+from phybench.training.stage1.scratch import build_scratch
 
 TEXTS = ["A red ball falls onto a table.", "Someone pushes a small blue cube over a wooden desk."]
 IDS = range(3, 300)

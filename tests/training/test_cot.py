@@ -13,12 +13,12 @@ from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, parse
 from phybench.tabletop.texts.language import understand
 from phybench.tabletop.world.families import FAMILIES
-from phybench.training.cot import kept, read_triples, triple, write_data
-from phybench.training.cot_tabletop import sentences, tabletop_triples
-from phybench.training.cot_teacher import ask_teacher, explain_phygenbench
-from phybench.training.dataset import prepare
-from phybench.training.decontamination import clean
-from phybench.training.recipe import load_recipe
+from phybench.training.data.dataset import prepare
+from phybench.training.data.decontamination import clean
+from phybench.training.data.from_tabletop import sentences, tabletop_triples
+from phybench.training.data.from_teacher import ask_teacher, explain_phygenbench
+from phybench.training.data.triples import kept, read_triples, triple, write_data
+from phybench.training.recipe.recipe import load_recipe
 from phybench.units.cache import Cache
 
 CHAIN = ChainOfThought(

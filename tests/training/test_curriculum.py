@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phybench.training.curriculum import EVALUATION_WEIGHT, SCHEDULES, weight_at
+from phybench.training.stage2.curriculum import EVALUATION_WEIGHT, SCHEDULES, weight_at
 
 shares = st.floats(0, 1)
 rates = st.floats(0.01, 20)

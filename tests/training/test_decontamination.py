@@ -8,11 +8,11 @@ import pytest
 
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
-from phybench.training import dataset
-from phybench.training.cot import triple
-from phybench.training.dataset import prepare
-from phybench.training.decontamination import Closeness, clean
-from phybench.training.recipe import load_recipe
+from phybench.training.data import dataset
+from phybench.training.data.dataset import prepare
+from phybench.training.data.decontamination import Closeness, clean
+from phybench.training.data.triples import triple
+from phybench.training.recipe.recipe import load_recipe
 from phybench.units.cache import Cache
 
 TOPICS = ("ball", "water", "cup", "rope")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from phybench.training.forecast import forecast
-from phybench.training.grpo import open_reward
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
+from phybench.training.stage2.forecast import forecast
+from phybench.training.stage2.grpo import open_reward
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 

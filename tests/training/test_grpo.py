@@ -13,10 +13,10 @@ from phybench.plugins.contracts import Failure, Frames, PluginInfo, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.refiners.rewriting.replies import ReplyError, check_rewrite, read_reasoning
-from phybench.training.callbacks import LOG
-from phybench.training.clip_scores import ClipScores
-from phybench.training.curriculum import weight_at
-from phybench.training.grpo import (
+from phybench.training.stage2.callbacks import LOG
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.curriculum import weight_at
+from phybench.training.stage2.grpo import (
     build_trainer,
     check_start,
     grpo_config,

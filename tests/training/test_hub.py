@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from phybench.cli.train import app
 from phybench.errors import ConfigError
 from phybench.refiners.phyprompt import CheckpointCard, write_card
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
 from phybench.training.setup import claim
 
 TOKEN = "hf_not-a-real-token"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from phybench.errors import ConfigError
-from phybench.training.recipe import bundled, load_recipe
+from phybench.training.recipe.recipe import bundled, load_recipe
 
 RECIPES = ["phyprompt-1.5b", "phyprompt-3b", "phyprompt-7b", "phyprompt-mini"]
 

@@ -24,12 +24,18 @@ from phybench.plugins.contracts import (
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec, parse_spec
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
-from phybench.training.clip_scores import ClipScores
-from phybench.training.curriculum import weight_at
-from phybench.training.licences import check_licences
-from phybench.training.motion import motion_of
-from phybench.training.reward import HOLDOUT, METRICS, PhysicsReward, RewardError, RewardRules
-from phybench.training.reward_log import RewardLog, append_rows
+from phybench.training.recipe.licences import check_licences
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.curriculum import weight_at
+from phybench.training.stage2.motion import motion_of
+from phybench.training.stage2.reward import (
+    HOLDOUT,
+    METRICS,
+    PhysicsReward,
+    RewardError,
+    RewardRules,
+)
+from phybench.training.stage2.reward_log import RewardLog, append_rows
 from phybench.video.video_file import write_frames
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin

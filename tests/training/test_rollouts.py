@@ -13,8 +13,8 @@ from importlib.util import find_spec
 import pytest
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.training.grpo import grpo_config, train_grpo
-from phybench.training.rollouts import check_vllm
+from phybench.training.stage2.grpo import grpo_config, train_grpo
+from phybench.training.stage2.rollouts import check_vllm
 
 READY = {
     "model_config": {"logprobs_mode": "processed_logprobs"},

@@ -11,10 +11,10 @@ from phybench.cli.train import app
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Refinement
 from phybench.refiners.phyprompt import PhyPrompt, read_card
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
 from phybench.training.setup import claim
-from phybench.training.sft import check_lengths, sft_dataset, train_sft
-from phybench.training.timing import timing_key
+from phybench.training.stage1.sft import check_lengths, sft_dataset, train_sft
+from phybench.training.stage2.timing import timing_key
 
 
 def test_stage_one_gives_a_checkpoint_that_the_refiner_runs(tiny):

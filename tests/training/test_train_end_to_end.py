@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from phybench.cli.train import app
 from phybench.machine.files import read_json, read_jsonl
 from phybench.refiners.phyprompt import read_card
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
 
 MAIN = "from phybench.cli.train import app; app()"
 

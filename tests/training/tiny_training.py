@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
-from phybench.training.cot import triple
+from phybench.training.data.triples import triple
 
 PROMPTS = (
     "A red ball falls onto a table.",

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from test_grpo import Plain, Words, advantages_of, opened
 
-from phybench.training.clip_scores import ClipScores
-from phybench.training.grpo import build_trainer
-from phybench.training.recipe import load_recipe
+from phybench.training.recipe.recipe import load_recipe
 from phybench.training.setup import claim, process
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.grpo import build_trainer
 from phybench.workers.serial import SerialExecutor
 
 

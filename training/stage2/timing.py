@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from phybench.machine.digest import value_digest
-from phybench.training.recipe import Recipe
+from phybench.training.recipe.recipe import Recipe
 
 _COUNTS = frozenset(
     {"epochs", "steps", "save_every", "eval_every", "learning_rate", "scheduler", "warmup"}

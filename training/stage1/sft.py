@@ -14,11 +14,10 @@ from phybench.machine.folders import default_folder
 from phybench.machine.model_folders import find_model
 from phybench.refiners.language_model.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
-from phybench.training.copying import copying_rows
-from phybench.training.cot import Triple, write_data
-from phybench.training.dataset import prepare
-from phybench.training.recipe import Recipe
-from phybench.training.scratch import build_scratch
+from phybench.training.data.copying import copying_rows
+from phybench.training.data.dataset import prepare
+from phybench.training.data.triples import Triple, write_data
+from phybench.training.recipe.recipe import Recipe
 from phybench.training.setup import (
     accumulation,
     check_installed,
@@ -31,7 +30,8 @@ from phybench.training.setup import (
     save_checkpoint,
     save_weights,
 )
-from phybench.training.timing import timing_key
+from phybench.training.stage1.scratch import build_scratch
+from phybench.training.stage2.timing import timing_key
 from phybench.units.cache import Cache
 
 Tell = Callable[[str], None]
@@ -90,7 +90,7 @@ def _copying_trainer(
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments, default_data_collator
 
-    from phybench.training.callbacks import Progress
+    from phybench.training.stage2.callbacks import Progress
 
     tokenizer = load_tokenizer(start)
     rows = copying_rows(
@@ -122,7 +122,7 @@ def _copying_trainer(
 
 def _run(trainer: Any, work: Path) -> Any:
     """Train from the last checkpoint, if there is one."""
-    from phybench.training.callbacks import quiet
+    from phybench.training.stage2.callbacks import quiet
 
     quiet(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
@@ -142,7 +142,7 @@ def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path,
     """A trainer that has gone through samples, from its last checkpoint if there is one."""
     from trl import SFTTrainer  # type: ignore[attr-defined]
 
-    from phybench.training.callbacks import Progress, StepTimer
+    from phybench.training.stage2.callbacks import Progress, StepTimer
 
     trainer = SFTTrainer(
         model=_model(recipe, start),

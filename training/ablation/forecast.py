@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.plugins.opened import Opened
-from phybench.training.ablation import Ablation, evaluated_arms
-from phybench.training.forecast import clip_bytes, forecast, total
-from phybench.training.recipe import Recipe
+from phybench.training.ablation.ablation import Ablation, evaluated_arms
+from phybench.training.recipe.recipe import Recipe
 from phybench.training.setup import finished
+from phybench.training.stage2.forecast import clip_bytes, forecast, total
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 

@@ -20,13 +20,9 @@ from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
-from phybench.training.clip_scores import ClipScores
-from phybench.training.licences import check_licences
-from phybench.training.recipe import Recipe
-from phybench.training.recipe_parts import Grpo
-from phybench.training.reward import PhysicsReward, RewardRules
-from phybench.training.reward_log import RewardLog
-from phybench.training.rollouts import check_vllm, seed_rollouts, vllm_options
+from phybench.training.recipe.licences import check_licences
+from phybench.training.recipe.parts import Grpo
+from phybench.training.recipe.recipe import Recipe
 from phybench.training.setup import (
     accumulation,
     begin_of,
@@ -39,8 +35,12 @@ from phybench.training.setup import (
     process,
     save_checkpoint,
 )
-from phybench.training.step_costs import StepClock
-from phybench.training.timing import timing_key
+from phybench.training.stage2.clip_scores import ClipScores
+from phybench.training.stage2.reward import PhysicsReward, RewardRules
+from phybench.training.stage2.reward_log import RewardLog
+from phybench.training.stage2.rollouts import check_vllm, seed_rollouts, vllm_options
+from phybench.training.stage2.step_costs import StepClock
+from phybench.training.stage2.timing import timing_key
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 
@@ -88,7 +88,7 @@ def train_grpo(recipe: Recipe, tell: Tell) -> Path:
 
 
 def _refuse_hacked(trainer: Any, work: Path) -> None:
-    from phybench.training.callbacks import LOG, HackingStop
+    from phybench.training.stage2.callbacks import LOG, HackingStop
 
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, HackingStop) and callback.reason:
@@ -162,7 +162,7 @@ def build_trainer(
     from transformers import AutoTokenizer
     from trl import GRPOTrainer  # type: ignore[attr-defined]
 
-    from phybench.training.callbacks import (
+    from phybench.training.stage2.callbacks import (
         LOG,
         FlatGroupsAlarm,
         HackingStop,

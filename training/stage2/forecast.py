@@ -9,8 +9,8 @@ from typing import Any
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.recipe import Recipe
-from phybench.training.timing import timing_key
+from phybench.training.recipe.recipe import Recipe
+from phybench.training.stage2.timing import timing_key
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
 

@@ -12,7 +12,7 @@ from phybench import __version__
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.machine.files import read_json
 from phybench.refiners.phyprompt import read_card
-from phybench.training.recipe import Recipe
+from phybench.training.recipe.recipe import Recipe
 from phybench.training.setup import WORK, finished
 
 RECIPE, CARD = "recipe.json", "README.md"

@@ -135,7 +135,7 @@ class Sft(Part):
         lora: Train an adapter; ``None`` trains all weights.
         save_every: Steps between checkpoints.
         copying: Rows of a phase before, in which a new model learns to repeat what stands before
-            (:mod:`phybench.training.copying`); 0 for a model that can.
+            (:mod:`phybench.training.data.copying`); 0 for a model that can.
         copying_rate: Learning rate of that phase.
     """
 

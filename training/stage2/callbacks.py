@@ -14,8 +14,8 @@ from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
 from phybench.machine.folders import default_folder
-from phybench.training.reward_log import append_rows, keep_rows
-from phybench.training.step_costs import StepClock
+from phybench.training.stage2.reward_log import append_rows, keep_rows
+from phybench.training.stage2.step_costs import StepClock
 from phybench.units.cache import Cache
 
 LOG = "log.jsonl"

@@ -17,7 +17,7 @@ from phybench.publish.text import SIMULATED, csv_text, escape_markdown
 from phybench.runs.cells import Run
 from phybench.statistics.crossed import ONE_TRAINING
 from phybench.statistics.rates import Rate
-from phybench.training.ablation import (
+from phybench.training.ablation.ablation import (
     DYNAMIC,
     REFERENCES,
     VARIANTS,
@@ -25,7 +25,7 @@ from phybench.training.ablation import (
     Training,
     foreign_test_set,
 )
-from phybench.training.ablation_table import (
+from phybench.training.ablation.table import (
     COLUMNS,
     DIFFERENCE_COLUMNS,
     Difference,
@@ -60,7 +60,7 @@ def write_report(ablation: Ablation, run: Run, argv: Sequence[str]) -> tuple[Dif
     Raises:
         StorageError: If the disk refuses a write.
     """
-    from phybench.training.ablation_plots import draw_plots
+    from phybench.training.ablation.plots import draw_plots
 
     found = outcomes(ablation, run)
     compared = differences(found)

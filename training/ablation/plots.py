@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.machine.files import read_jsonl
-from phybench.training.ablation import VARIANTS, Ablation, Training
-from phybench.training.ablation_table import Outcome
+from phybench.training.ablation.ablation import VARIANTS, Ablation, Training
+from phybench.training.ablation.table import Outcome
 from phybench.training.setup import WORK
 
 if TYPE_CHECKING:

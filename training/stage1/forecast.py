@@ -13,12 +13,12 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.model_folders import find_model
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.cot import Triple
-from phybench.training.dataset import prepare
-from phybench.training.recipe import Recipe
-from phybench.training.recipe_parts import Scratch
+from phybench.training.data.dataset import prepare
+from phybench.training.data.triples import Triple
+from phybench.training.recipe.parts import Scratch
+from phybench.training.recipe.recipe import Recipe
 from phybench.training.setup import WORK, finished
-from phybench.training.timing import timing_key
+from phybench.training.stage2.timing import timing_key
 from phybench.units.cache import Cache
 
 _STATES = 2
@@ -136,7 +136,7 @@ def _tokens(recipe: Recipe, samples: Sequence[Triple]) -> int | None:
     if folder is None or find_spec("transformers") is None:
         return None
     from phybench.refiners.language_model.conversation import load_tokenizer
-    from phybench.training.sft import conversation_tokens
+    from phybench.training.stage1.sft import conversation_tokens
 
     tokenizer = load_tokenizer(folder)
     whole = sum(conversation_tokens(sample, tokenizer, recipe) for sample in samples)

@@ -21,8 +21,8 @@ from phybench.tabletop.texts.language import Understanding, understand
 from phybench.tabletop.world.chance import Chance
 from phybench.tabletop.world.families import FAMILIES, build_scene, draw_looks
 from phybench.tabletop.world.simulate import Trajectory, simulate
-from phybench.training.copying import SYLLABLES
-from phybench.training.cot import Triple, triple
+from phybench.training.data.copying import SYLLABLES
+from phybench.training.data.triples import Triple, triple
 
 _MOST_SENTENCES = 4
 _SYNONYM_SHARE = 0.35

@@ -30,7 +30,7 @@ from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts.prompt_sets import PromptSet, load_prompts
 from phybench.running.runner import execute
 from phybench.runs.cells import Run, load_run
-from phybench.training.recipe import Recipe, load_recipe
+from phybench.training.recipe.recipe import Recipe, load_recipe
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor
 
@@ -218,8 +218,8 @@ def run_ablation(ablation: Ablation, tell: Tell) -> Run:
         RunLockedError: If another process is at it.
         RewardError: If a training's samples fail too often; the same call continues.
     """
-    from phybench.training.rollouts import check_vllm
     from phybench.training.setup import check_installed, process
+    from phybench.training.stage2.rollouts import check_vllm
 
     check_installed()
     check_vllm(ablation.recipe.grpo.vllm)
@@ -251,7 +251,7 @@ def run_ablation(ablation: Ablation, tell: Tell) -> Run:
 def _stage_one(ablation: Ablation, tell: Tell) -> None:
     """The common start, made if it is not there; another one than last time is refused."""
     from phybench.training.setup import finished
-    from phybench.training.sft import train_sft
+    from phybench.training.stage1.sft import train_sft
 
     recipe = ablation.recipe
     if not finished(recipe.start, "sft"):
@@ -283,8 +283,8 @@ def start_digest(recipe: Recipe) -> str:
 
 
 def _train(training: Training, what: str, tell: Tell) -> None:
-    from phybench.training.grpo import train_grpo
     from phybench.training.setup import claim, finished
+    from phybench.training.stage2.grpo import train_grpo
 
     claim(training.recipe.final, "grpo", training.recipe)
     if finished(training.recipe.final, "grpo"):

@@ -1,0 +1,1 @@
+"""Is the curriculum worth anything?"""
