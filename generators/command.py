@@ -21,7 +21,7 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile, VideoSettings
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _SETTINGS = VideoSettings.__slots__
@@ -105,7 +105,7 @@ class Command:
         """Name, version and the command."""
         return self._info
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Video settings of the plan that the command has no placeholder for."""
         problem = self._settings_problem(plan.settings)
         return [problem] if problem else []

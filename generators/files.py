@@ -24,7 +24,7 @@ from phybench.prompts.tables import (
 from phybench.video.video_file import VideoError, peek
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Files:
         """The clips as the manifest names them."""
         return [row.source for row in self._rows]
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Every text of the plan has a clip, and every clip can be read."""
         problems: list[str] = []
         for request in plan.known_requests():

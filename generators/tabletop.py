@@ -10,7 +10,7 @@ from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo,
 from phybench.tabletop.fingerprint import WORLD, world_digest
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
     from phybench.tabletop.world.simulate import Trajectory
 
 NATIVE = VideoSettings(frames=17, fps=8.0, width=64, height=64)
@@ -48,7 +48,7 @@ class Tabletop:
 
         return [count_words(text) for text in texts]
 
-    def check(self, plan: Plan) -> Sequence[str]:
+    def check(self, plan: PlannedRun) -> Sequence[str]:
         """Video settings of a plan that this world cannot draw."""
         fps, width, height = _settings(plan.settings)
         problem = _problem(plan.settings.frames, fps, width, height)

@@ -21,7 +21,7 @@ from phybench.plugins.contracts import (
 from phybench.prompts.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 _KEYS = ("sha256", *CLIP_COLUMNS)
 _MEASURES: Mapping[str, tuple[str, ...]] = {
@@ -78,16 +78,11 @@ class Labels:
             scale=chosen,
         )
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Labels and the clips that generators name beforehand match one to one."""
         if not self._strict:
             return []
-        clips = {
-            source
-            for opened in plan.generators
-            if hasattr(opened.plugin, "sources")
-            for source in opened.plugin.sources()
-        }
+        clips = set(plan.known_sources())
         if not clips:
             return []
         labelled = {key for table in self._values.values() for key in table}

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from phybench.judges.mplug_owl.files import Published, find_files
-from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.plugins.contracts import PROBABILITY, Failure, JudgeRequest, PluginInfo, Score
+
+from .mplug_owl.files import Published, find_files
+from .mplug_owl.settings import Quantize, Settings, default_batch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from phybench.judges.mplug_owl.engine import Engine, Loaded
-    from phybench.judges.mplug_owl.tokens import Cut
+    from .mplug_owl.engine import Engine, Loaded
+    from .mplug_owl.tokens import Cut
 
 PUBLISHED = Published(
     "videophysics/videocon_physics",
@@ -108,7 +109,7 @@ class VideoCon:
 
         Failure kinds: ``no-video``, ``decode``, ``length`` (prompt beyond the limit), ``memory``.
         """
-        from phybench.judges.mplug_owl.engine import Engine, load
+        from .mplug_owl.engine import Engine, load
 
         if self._engine is None:
             self._engine = Engine(load(self._settings), self._settings.batch)
@@ -135,7 +136,7 @@ class VideoCon:
         ]
 
     def _usable(self, loaded: Loaded, cuts: Sequence[Cut]) -> bool:
-        from phybench.judges.mplug_owl.tokens import MEDIA
+        from .mplug_owl.tokens import MEDIA
 
         places = loaded.model.config.media_tokens
         whole_video = all(cut.ids.count(MEDIA) == places and cut.ids[-1] != MEDIA for cut in cuts)

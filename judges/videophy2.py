@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from phybench.judges.mplug_owl.files import Published, find_files
-from phybench.judges.mplug_owl.settings import Quantize, Settings, default_batch
-from phybench.judges.ratings import rating_text as readings
-from phybench.judges.ratings.rating_replies import RatingReader, RatingReply, Reading, judged
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Scale, Score
+
+from .mplug_owl.files import Published, find_files
+from .mplug_owl.settings import Quantize, Settings, default_batch
+from .ratings import rating_text as readings
+from .ratings.rating_replies import RatingReader, RatingReply, Reading, judged
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from phybench.judges.mplug_owl.engine import Engine, Loaded
+    from .mplug_owl.engine import Engine, Loaded
 
 PUBLISHED = Published(
     "videophysics/videophy_2_auto",
@@ -131,7 +132,7 @@ class VideoPhy2:
         trained to read; not in ``faithful`` reading, as in the original),
         ``memory``, ``parse`` (SA or PC unreadable).
         """
-        from phybench.judges.mplug_owl.engine import Engine, load
+        from .mplug_owl.engine import Engine, load
 
         if self._engine is None:
             self._engine = Engine(load(self.settings), self.settings.batch)

@@ -24,8 +24,7 @@ from phybench.plugins.contracts import (
     VideoFile,
     VideoSettings,
 )
-
-__version__ = "0.1.0"
+from phybench.version import __version__
 
 if not (Path(__file__).parent / "refiners").is_dir():
     # In a checkout the folders of plugins and training lie beside this one, not in it.
@@ -54,4 +53,5 @@ __all__ = [
     "Score",
     "VideoFile",
     "VideoSettings",
+    "__version__",
 ]

@@ -17,9 +17,10 @@ from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement, Score
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import SEED_LIMIT
-from phybench.refiners.rewriting.trials import Laboratory, Outcome, Trial
 from phybench.units.keys import fingerprint
 from phybench.workers.opening import open_alone
+
+from .rewriting.trials import Laboratory, Outcome, Trial
 
 
 class BestOfN:

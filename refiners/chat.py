@@ -12,7 +12,10 @@ from pydantic import Field
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.prompts.length_budget import Shortening
-from phybench.refiners.language_model.chat_model import (
+from phybench.services.chat_client import Endpoint
+from phybench.services.usage import Usage
+
+from .language_model.chat_model import (
     Answer,
     ChatModel,
     LimitField,
@@ -20,16 +23,14 @@ from phybench.refiners.language_model.chat_model import (
     Question,
     Structured,
 )
-from phybench.refiners.rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
-from phybench.refiners.rewriting.task import (
+from .rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
+from .rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,
     Language,
     RewritingTask,
     rewriting_task,
 )
-from phybench.services.chat_client import Endpoint
-from phybench.services.usage import Usage
 
 
 class Chat:

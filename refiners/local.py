@@ -11,21 +11,17 @@ from pydantic import Field
 from phybench.machine.devices import Device, Dtype
 from phybench.plugins.contracts import Failure, Refinement
 from phybench.prompts.length_budget import Shortening
-from phybench.refiners.language_model.engine import Completion, Sampling
-from phybench.refiners.language_model.local_model import (
-    EngineName,
-    LazyEngine,
-    Quantisation,
-    local_model,
-)
-from phybench.refiners.rewriting.replies import (
+
+from .language_model.engine import Completion, Quantisation, Sampling
+from .language_model.local_model import EngineName, LazyEngine, local_model
+from .rewriting.replies import (
     PARSER_VERSION,
     READERS,
     ReplyError,
     Rewrite,
     check_rewrite,
 )
-from phybench.refiners.rewriting.task import DEFAULT_BUDGET, Language, RewritingTask, rewriting_task
+from .rewriting.task import DEFAULT_BUDGET, Language, RewritingTask, rewriting_task
 
 
 class Local:

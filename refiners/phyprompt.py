@@ -22,16 +22,12 @@ from phybench.machine.devices import Device, Dtype
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import Failure, Refinement
 from phybench.prompts.seeds import item_seed
-from phybench.refiners.language_model.engine import Sampling
-from phybench.refiners.language_model.local_model import (
-    EngineName,
-    LazyEngine,
-    Quantisation,
-    local_model,
-)
-from phybench.refiners.local import refinement
-from phybench.refiners.rewriting import chain_of_thought as reasoning
-from phybench.refiners.rewriting.replies import (
+
+from .language_model.engine import Quantisation, Sampling
+from .language_model.local_model import EngineName, LazyEngine, local_model
+from .local import refinement
+from .rewriting import chain_of_thought as reasoning
+from .rewriting.replies import (
     PARSER_VERSION,
     Rewrite,
     check_rewrite,

@@ -26,9 +26,12 @@ from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Clip, Failure, PluginInfo, Refinement
 from phybench.plugins.registry import create
-from phybench.refiners.chat import Chat
-from phybench.refiners.language_model.chat_model import Answer, Question
-from phybench.refiners.rewriting.replies import (
+from phybench.video.chat_parts import Media, clip_parts
+from phybench.video.video_file import VideoError
+
+from .chat import Chat
+from .language_model.chat_model import Answer, Question
+from .rewriting.replies import (
     PARSER_VERSION,
     ReplyError,
     Rewrite,
@@ -37,16 +40,14 @@ from phybench.refiners.rewriting.replies import (
     read_json,
     read_object,
 )
-from phybench.refiners.rewriting.task import (
+from .rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,
     Language,
     rewriting_task,
     texts_schema,
 )
-from phybench.refiners.rewriting.trials import Laboratory, Outcome, Trial
-from phybench.video.chat_parts import Media, clip_parts
-from phybench.video.video_file import VideoError
+from .rewriting.trials import Laboratory, Outcome, Trial
 
 T = TypeVar("T")
 _FRAMES = 8

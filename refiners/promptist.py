@@ -17,7 +17,8 @@ from phybench.errors import MissingExtraError
 from phybench.machine.devices import Device, resolve_device
 from phybench.machine.model_folders import ModelFolder, find_model
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
-from phybench.refiners.rewriting.replies import one_line
+
+from .rewriting.replies import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +138,7 @@ class Promptist:
 def _load(weights: ModelFolder, vocabulary: Path, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    from phybench.refiners.language_model.conversation import load_tokenizer
+    from .language_model.conversation import load_tokenizer
 
     model: Any = AutoModelForCausalLM.from_pretrained(
         weights.path, dtype="float32", local_files_only=True

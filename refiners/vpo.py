@@ -18,16 +18,12 @@ from phybench.errors import ConfigError
 from phybench.machine.devices import Device, Dtype
 from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Failure, Refinement
-from phybench.refiners.language_model.engine import Sampling
-from phybench.refiners.language_model.local_model import (
-    EngineName,
-    LazyEngine,
-    Quantisation,
-    local_model,
-)
-from phybench.refiners.local import refinement
-from phybench.refiners.rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_text
-from phybench.refiners.rewriting.task import read_wording
+
+from .language_model.engine import Quantisation, Sampling
+from .language_model.local_model import EngineName, LazyEngine, local_model
+from .local import refinement
+from .rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_text
+from .rewriting.task import read_wording
 
 _SLOT = "{prompt}"
 _SAMPLING = Sampling(temperature=0.7, top_p=1.0, max_new_tokens=1024)

@@ -114,7 +114,7 @@ def test_the_harness_reaches_plugins_through_the_registry_only() -> None:
             name.startswith(tuple(f"phybench.{kind}" for kind in KINDS)) for name in imported(path)
         )
     ]
-    assert set(named) <= {"commands"}
+    assert set(named) <= {"cli"}
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -14,8 +14,9 @@ from phybench.errors import ConfigError, MissingExtraError
 from phybench.machine.files import read_json, write_text
 from phybench.machine.model_folders import find_model
 from phybench.refiners.phyprompt import CARD_FILE, CheckpointCard, read_card, write_card
-from phybench.training.recipe.parts import Lora
-from phybench.training.recipe.recipe import Recipe
+
+from .recipe.parts import Lora
+from .recipe.recipe import Recipe
 
 WORK = "training"
 """Sub-folder of a checkpoint with the trainer's own states and logs."""

@@ -9,17 +9,20 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from phybench.errors import ConfigError
-from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
-from phybench.generators.api.jobs import JobRunner
-from phybench.generators.api.ledger import Ledger
-from phybench.generators.api.options import (
+from phybench.plugins.contracts import ClipRequest, Failure
+from phybench.services.retries import failed
+
+from .hosted import Description, HostedGenerator, OverBudget
+from .jobs import JobRunner
+from .ledger import Ledger
+from .options import (
     Arguments,
     key_from,
     ledger_path,
     make_limits,
     require_api_extra,
 )
-from phybench.generators.api.service import (
+from .service import (
     AmbiguousCreateError,
     Ended,
     Finished,
@@ -27,7 +30,7 @@ from phybench.generators.api.service import (
     Waiting,
     rejected,
 )
-from phybench.generators.api.transport import (
+from .transport import (
     Answer,
     ask,
     check_base_url,
@@ -35,8 +38,6 @@ from phybench.generators.api.transport import (
     new_client,
     submit,
 )
-from phybench.plugins.contracts import ClipRequest, Failure
-from phybench.services.retries import failed
 
 _NAME = "fal"
 _REFUSALS = ("content_policy_violation",)

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from phybench.generators.api.jobs import JobRunner
-from phybench.generators.api.options import cut_utf16, settings_problem, utf16_units
-from phybench.generators.api.service import VideoService
-from phybench.generators.video_settings import over_budget_failure
 from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile
 
+from ..video_settings import over_budget_failure
+from .jobs import JobRunner
+from .options import cut_utf16, settings_problem, utf16_units
+from .service import VideoService
+
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 OverBudget = Literal["error", "truncate"]
 
@@ -77,7 +78,7 @@ class HostedGenerator:
         """Length of each text in UTF-16 units, in which the services state their limits."""
         return [utf16_units(text) for text in texts]
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Problems of a plan that can be told before anything is paid."""
         problem = settings_problem(self._description.name, plan.settings)
         return [problem] if problem else []

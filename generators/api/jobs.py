@@ -12,8 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from phybench.generators.api.ledger import CeilingError, Entry, Ledger
-from phybench.generators.api.service import (
+from phybench.machine.digest import canonical_json, text_digest
+from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
+from phybench.services.retries import AttemptError, with_retries
+from phybench.video.video_file import VideoError, probe
+
+from .ledger import CeilingError, Entry, Ledger
+from .service import (
     AmbiguousCreateError,
     Ended,
     Finished,
@@ -21,11 +26,7 @@ from phybench.generators.api.service import (
     VideoService,
     Waiting,
 )
-from phybench.generators.api.transport import download
-from phybench.machine.digest import canonical_json, text_digest
-from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
-from phybench.services.retries import AttemptError, with_retries
-from phybench.video.video_file import VideoError, probe
+from .transport import download
 
 T = TypeVar("T")
 _STOPPING = frozenset({"auth", "credit", "daily-limit", "cost-limit"})

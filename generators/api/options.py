@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.api.jobs import Limits
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import VideoSettings
+
+from .jobs import Limits
 
 
 def _mapping(value: object) -> object:

@@ -8,17 +8,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from phybench.errors import ConfigError
-from phybench.generators.api.hosted import Description, HostedGenerator, OverBudget
-from phybench.generators.api.jobs import JobRunner
-from phybench.generators.api.ledger import Ledger
-from phybench.generators.api.options import (
+from phybench.plugins.contracts import ClipRequest, Failure
+from phybench.services.retries import AttemptError, failed, transient
+
+from .hosted import Description, HostedGenerator, OverBudget
+from .jobs import JobRunner
+from .ledger import Ledger
+from .options import (
     Arguments,
     key_from,
     ledger_path,
     make_limits,
     require_api_extra,
 )
-from phybench.generators.api.service import (
+from .service import (
     AmbiguousCreateError,
     Ended,
     Finished,
@@ -26,9 +29,7 @@ from phybench.generators.api.service import (
     Waiting,
     rejected,
 )
-from phybench.generators.api.transport import check_base_url
-from phybench.plugins.contracts import ClipRequest, Failure
-from phybench.services.retries import AttemptError, failed, transient
+from .transport import check_base_url
 
 _NAME = "runway"
 _KEY = "RUNWAYML_API_SECRET"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from phybench.errors import ConfigError
-from phybench.generators.api.service import AmbiguousCreateError, rejected
 from phybench.services.retries import AttemptError, failed, transient
+
+from .service import AmbiguousCreateError, rejected
 
 if TYPE_CHECKING:
     import httpx

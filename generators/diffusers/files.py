@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from phybench.errors import ConfigError
-from phybench.generators.checkpoint_files import expected_files, missing_error, missing_files
-from phybench.generators.diffusers.model_card import ModelCard
 from phybench.machine.model_folders import Checkpoint, find_checkpoint, is_local
+
+from ..checkpoint_files import expected_files, missing_error, missing_files
+from .model_card import ModelCard
 
 
 def locate(name: str, card: ModelCard, model: str, revision: str, download: bool) -> Checkpoint:

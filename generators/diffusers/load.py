@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError
-from phybench.generators.diffusers.guardrail import listen
-from phybench.generators.diffusers.model_card import ModelCard
-from phybench.generators.diffusers.pipeline_traits import TRAITS, PipelineTraits
 from phybench.machine.files import read_json
+
+from .guardrail import listen
+from .model_card import ModelCard
+from .pipeline_traits import TRAITS, PipelineTraits
 
 Profile = Literal["exact", "compiled", "fast", "fp8"]
 Offload = Literal["auto", "none", "model", "sequential"]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.diffusers.load import Profile
-from phybench.generators.diffusers.model_card import ModelCard
-from phybench.generators.diffusers.pipeline_traits import TRAITS, PipelineTraits
-from phybench.generators.video_settings import Video, playback_only
+
+from ..video_settings import Video, playback_only
+from .load import Profile
+from .model_card import ModelCard
+from .pipeline_traits import TRAITS, PipelineTraits
 
 MODULES = ("torch", "transformers", "diffusers", "accelerate")
 

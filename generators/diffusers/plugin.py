@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from phybench.errors import ConfigError
-from phybench.generators.checkpoint_files import folder_digest
-from phybench.generators.device import accelerator, resolve_device
-from phybench.generators.diffusers.files import locate, locate_adapter
-from phybench.generators.diffusers.guardrail import BlockedError
-from phybench.generators.diffusers.load import (
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
+
+from ..checkpoint_files import folder_digest
+from ..device import accelerator, resolve_device
+from ..pixels import to_frames
+from ..video_settings import (
+    Video,
+    over_budget_failure,
+    over_budget_texts,
+    resolve_video,
+)
+from .files import locate, locate_adapter
+from .guardrail import BlockedError
+from .load import (
     LoadedPipeline,
     LoadPlan,
     Offload,
@@ -22,8 +31,8 @@ from phybench.generators.diffusers.load import (
     check_class,
     load_pipeline,
 )
-from phybench.generators.diffusers.model_card import ModelCard, Precision, load_card
-from phybench.generators.diffusers.options import (
+from .model_card import ModelCard, Precision, load_card
+from .options import (
     MODULES,
     call_arguments,
     check_video,
@@ -36,19 +45,11 @@ from phybench.generators.diffusers.options import (
     schedule_overrides,
     traits_of,
 )
-from phybench.generators.diffusers.pipeline_traits import library_texts
-from phybench.generators.diffusers.prompt_tokens import count_prompt_tokens
-from phybench.generators.pixels import to_frames
-from phybench.generators.video_settings import (
-    Video,
-    over_budget_failure,
-    over_budget_texts,
-    resolve_video,
-)
-from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
+from .pipeline_traits import library_texts
+from .prompt_tokens import count_prompt_tokens
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 _Size = Annotated[int, Field(ge=2)]
 
@@ -181,7 +182,7 @@ class DiffusersVideo:
         call = {**library_texts(self._card.pipeline), **self._call}
         return count_prompt_tokens(self._traits.text, self._load_tokenizer(), prompts, call)
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Video settings and known texts of a plan that would fail."""
         try:
             self._video(plan.settings)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from phybench.generators.diffusers.pipeline_traits import TextRule
+from .pipeline_traits import TextRule
 
 
 def count_prompt_tokens(

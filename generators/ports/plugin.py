@@ -9,21 +9,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.checkpoint_files import MissingFile
-from phybench.generators.device import accelerator, resolve_device
-from phybench.generators.diffusers.model_card import Precision
-from phybench.generators.ports.clip_text import CONTEXT
-from phybench.generators.video_settings import (
+from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo
+
+from ..checkpoint_files import MissingFile
+from ..device import accelerator, resolve_device
+from ..diffusers.model_card import Precision
+from ..video_settings import (
     Video,
     over_budget_failure,
     over_budget_texts,
     playback_only,
     resolve_video,
 )
-from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo
+from .clip_text import CONTEXT
 
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 OverBudget = Literal["error", "truncate"]
 Dtype = Literal["card"] | Precision
@@ -116,7 +117,7 @@ class PortedGenerator:
         """CLIP tokens of each text, start and end mark included."""
         return [len(self.model.ids(text)) for text in texts]
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: PlannedRun) -> list[str]:
         """Video settings and known texts of a plan that would fail."""
         name = self.info.name
         try:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phybench.errors import ConfigError
-from phybench.judges.ensemble.combining import Combination, Combine, RecordedParts, Result
 from phybench.plugins.contracts import (
     Judge,
     JudgeRequest,
@@ -17,8 +16,10 @@ from phybench.plugins.contracts import (
     Scale,
 )
 
+from .combining import Combination, Combine, RecordedParts, Result
+
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 
 class Ensemble:
@@ -98,7 +99,7 @@ class Ensemble:
         readers = [open_rereader(parse_spec(member)) for member in members]
         return RecordedParts(_combination(members, combine, quorum), readers)
 
-    def check(self, plan: Plan) -> Sequence[str]:
+    def check(self, plan: PlannedRun) -> Sequence[str]:
         """The problems that members find before work starts."""
         checkers = [member for member in self._members if isinstance(member, Preflight)]
         return [problem for checker in checkers for problem in checker.check(plan)]

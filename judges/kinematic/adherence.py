@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from phybench.judges.kinematic.seeing.appearance import Seen
+from .seeing.appearance import Seen
 
 if TYPE_CHECKING:
     from phybench.tabletop.texts.language import Understanding

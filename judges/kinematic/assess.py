@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.contact import survey
-from phybench.judges.kinematic.motion.crowd import check_crowds
-from phybench.judges.kinematic.motion.energy import check_energy
-from phybench.judges.kinematic.motion.flight import check_flights, find_flights, measure_gravity
-from phybench.judges.kinematic.motion.impacts import check_impacts
-from phybench.judges.kinematic.motion.kinds import Kinds, sort_things
-from phybench.judges.kinematic.motion.liquid import check_liquids
-from phybench.judges.kinematic.motion.motion import Observation, observe
-from phybench.judges.kinematic.motion.persistence import check_persistence
-from phybench.judges.kinematic.motion.stops import check_stops
-from phybench.judges.kinematic.motion.structure import check_structures
-from phybench.judges.kinematic.seeing.backdrop import (
+from .laws import Finding
+from .motion.contact import survey
+from .motion.crowd import check_crowds
+from .motion.energy import check_energy
+from .motion.flight import check_flights, find_flights, measure_gravity
+from .motion.impacts import check_impacts
+from .motion.kinds import Kinds, sort_things
+from .motion.liquid import check_liquids
+from .motion.motion import Observation, observe
+from .motion.persistence import check_persistence
+from .motion.stops import check_stops
+from .motion.structure import check_structures
+from .seeing.backdrop import (
     Backdrop,
     Floats,
     air_colour,
@@ -27,11 +27,11 @@ from phybench.judges.kinematic.seeing.backdrop import (
     shrink,
     strongest,
 )
-from phybench.judges.kinematic.seeing.blobs import coverage, find_blobs
-from phybench.judges.kinematic.seeing.parts import tidy
-from phybench.judges.kinematic.seeing.segment import colour_labels, foreground
-from phybench.judges.kinematic.seeing.track import find_tracks
-from phybench.judges.kinematic.thresholds import Thresholds
+from .seeing.blobs import coverage, find_blobs
+from .seeing.parts import tidy
+from .seeing.segment import colour_labels, foreground
+from .seeing.track import find_tracks
+from .thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.machine.digest import code_digest
@@ -13,8 +14,8 @@ from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo
 from phybench.tabletop.fingerprint import READING, world_digest
 
 if TYPE_CHECKING:
-    from phybench.judges.kinematic.assess import Assessment
-    from phybench.judges.kinematic.thresholds import Thresholds
+    from .assess import Assessment
+    from .thresholds import Thresholds
 
 DOUBTFUL, CLEAR, BLATANT = 1.05, 1.5, 3.0
 """Magnitudes (multiples of the threshold) at which PC changes; our choice."""
@@ -47,13 +48,9 @@ class Kinematic:
 
 @cache
 def _fingerprint() -> Mapping[str, Any]:
-    package = resources.files("phybench.judges.kinematics")
-    sources = sorted(item.name for item in package.iterdir() if item.name.endswith(".py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     return {
-        "rules": code_digest(*(package.joinpath(name).read_text("utf-8") for name in sources)),
-        "plugin": code_digest(
-            resources.files("phybench.judges").joinpath("kinematic.py").read_text("utf-8")
-        ),
+        "rules": code_digest(*(path.read_text("utf-8") for path in sources)),
         "reading": world_digest(READING),
         "numpy": metadata.version("numpy"),
         "scipy": metadata.version("scipy"),
@@ -62,9 +59,10 @@ def _fingerprint() -> Mapping[str, Any]:
 
 
 def _score(request: JudgeRequest) -> Score | Failure:
-    from phybench.judges.kinematic.assess import assess
-    from phybench.judges.kinematic.thresholds import Thresholds
     from phybench.video.video_file import VideoError, read_frames
+
+    from .assess import assess
+    from .thresholds import Thresholds
 
     if request.clip.path is None:
         return Score.unscored("there is no video file to look at")
@@ -78,10 +76,11 @@ def _score(request: JudgeRequest) -> Score | Failure:
 
 def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
     """Turn measurements and the user's prompt into a score."""
-    from phybench.judges.kinematic.adherence import match
-    from phybench.judges.kinematic.motion.events import possible_events
-    from phybench.judges.kinematic.seeing.appearance import looks
     from phybench.tabletop.texts.language import understand
+
+    from .adherence import match
+    from .motion.events import possible_events
+    from .seeing.appearance import looks
 
     if assessment.reason or assessment.observation is None or assessment.kinds is None:
         return Score.unscored(assessment.reason, details={"noise": round(assessment.noise, 2)})

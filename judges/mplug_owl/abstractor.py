@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phybench.judges.mplug_owl.config import AbstractorSizes, OwlConfig
+from .config import AbstractorSizes, OwlConfig
 
 
 class Abstractor(nn.Module):

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from phybench.judges.mplug_owl.model import OwlModel
-from phybench.judges.mplug_owl.packing import pack, unpack_cache
-from phybench.judges.mplug_owl.tokens import MEDIA
+from .model import OwlModel
+from .packing import pack, unpack_cache
+from .tokens import MEDIA
 
 Choices = Mapping[str, tuple[Sequence[int], Sequence[int]]]
 """Answer -> ids that begin it at once, ids that begin it after a bare space piece."""

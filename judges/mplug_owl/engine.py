@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from phybench.errors import ConfigError
-from phybench.judges.mplug_owl.dialogue import Dialogue
-from phybench.judges.mplug_owl.frames import normalise, read_clip
-from phybench.judges.mplug_owl.model import OwlModel
-from phybench.judges.mplug_owl.quantize import quantize_language
-from phybench.judges.mplug_owl.settings import Settings
-from phybench.judges.mplug_owl.tokens import OwlTokenizer
-from phybench.judges.mplug_owl.weights import build_model, read_tensors
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.video.video_file import VideoError
+
+from .dialogue import Dialogue
+from .frames import normalise, read_clip
+from .model import OwlModel
+from .quantize import quantize_language
+from .settings import Settings
+from .tokens import OwlTokenizer
+from .weights import build_model, read_tensors
 
 if TYPE_CHECKING:
     import numpy as np

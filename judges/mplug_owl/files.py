@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phybench.errors import ConfigError
-from phybench.judges.mplug_owl.config import OwlConfig, read_config
 from phybench.machine.digest import file_digest, text_digest
 from phybench.machine.files import read_json
 from phybench.machine.model_folders import find_checkpoint, folder_digest, places
+
+from .config import OwlConfig, read_config
 
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.model"
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")

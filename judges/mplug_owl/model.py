@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from phybench.judges.mplug_owl.abstractor import Abstractor
-from phybench.judges.mplug_owl.config import OwlConfig, language_arguments
-from phybench.judges.mplug_owl.tokens import MEDIA
-from phybench.judges.mplug_owl.vision import VisionTower
+from .abstractor import Abstractor
+from .config import OwlConfig, language_arguments
+from .tokens import MEDIA
+from .vision import VisionTower
 
 
 class OwlModel(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from phybench.judges.mplug_owl.model import OwlModel
+from .model import OwlModel
 
 
 def quantize_language(

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from phybench.errors import MissingExtraError
-from phybench.judges.mplug_owl.files import OwlFiles
+
+from .files import OwlFiles
 
 Quantize = Literal["none", "8bit", "4bit"]
 VERSION = "1"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
-from phybench.judges.mplug_owl.config import VisionSizes
+from .config import VisionSizes
 
 
 class VisionTower(nn.Module):

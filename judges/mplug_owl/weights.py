@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from phybench.errors import ConfigError
-from phybench.judges.mplug_owl.config import OwlConfig
-from phybench.judges.mplug_owl.model import OwlModel
+
+from .config import OwlConfig
+from .model import OwlModel
 
 # File prefix -> module path, first match wins. What is not listed keeps its name.
 _RENAMES = (

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from phybench.judges.ratings.rating_text import first_key, read_rating
 from phybench.plugins.contracts import Failure, Score
+
+from .rating_text import first_key, read_rating
 
 Reading = Literal["strict", "faithful", "expected"]
 _RATINGS, _VERDICTS = (1, 5), (0, 2)

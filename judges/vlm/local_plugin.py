@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.judges.vlm.questions import Choice, fingerprint, questioning, recorded_replies
-from phybench.judges.vlm.scoring import Combine, Questioning, RecordedReplies, score_clips
 from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
 from phybench.machine.model_folders import find_model
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
+from .questions import Choice, fingerprint, questioning, recorded_replies
+from .scoring import Combine, Questioning, RecordedReplies, score_clips
+
 if TYPE_CHECKING:
-    from phybench.judges.vlm.transformers_answers import LocalAnswers
+    from .transformers_answers import LocalAnswers
 
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "repetition_penalty"})
 _WORKING_GIB = 4.0
@@ -115,7 +116,7 @@ class VlmLocal:
 
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Score clips; rules are asked where the template has a wording for them."""
-        from phybench.judges.vlm.transformers_answers import LocalAnswers
+        from .transformers_answers import LocalAnswers
 
         if self._answers is None:
             self._answers = LocalAnswers(self._found.path, device=self._device, dtype=self._dtype)

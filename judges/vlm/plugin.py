@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from phybench.errors import ConfigError
-from phybench.judges.vlm.questions import Choice, fingerprint, questioning, recorded_replies
-from phybench.judges.vlm.scoring import Combine, RecordedReplies, score_clips
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 from phybench.services.chat_client import ChatClient, Endpoint
 from phybench.video.chat_parts import MediaForm
 
+from .questions import Choice, fingerprint, questioning, recorded_replies
+from .scoring import Combine, RecordedReplies, score_clips
+
 if TYPE_CHECKING:
-    from phybench.planning.plan import Plan
+    from phybench.plugins.contracts import PlannedRun
 
 
 class Vlm:
@@ -151,7 +152,7 @@ class Vlm:
         """What reads the replies of a judge with these options."""
         return recorded_replies(options)
 
-    def check(self, plan: Plan) -> Sequence[str]:
+    def check(self, plan: PlannedRun) -> Sequence[str]:
         """Whether the server is there and serves the model, before any work."""
         if not self._check_model:
             return []

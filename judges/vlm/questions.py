@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phybench.errors import ConfigError
-from phybench.judges.ratings import rating_text as readings
-from phybench.judges.vlm import replies as vlm_replies
-from phybench.judges.vlm.scoring import Combine, Questioning, RecordedReplies
-from phybench.judges.vlm.template import Ask, Template, load_template
 from phybench.video import chat_parts as clip_parts
 from phybench.video.chat_parts import Media, MediaForm
+
+from ..ratings import rating_text as readings
+from . import replies as vlm_replies
+from .scoring import Combine, Questioning, RecordedReplies
+from .template import Ask, Template, load_template
 
 
 @dataclass(frozen=True, slots=True)

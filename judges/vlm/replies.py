@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.judges.ratings.rating_text import read_rating
-from phybench.judges.vlm.template import Ask
+from ..ratings.rating_text import read_rating
+from .template import Ask
 
 VERSION = "1"
 _LOW, _HIGH = 1, 5

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from phybench.judges.vlm.replies import Judgement, UnreadableError, read_reply
-from phybench.judges.vlm.template import Ask, Template
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
 from phybench.services.chat_client import ChatRequest, Reply
 from phybench.video.chat_parts import ClipParts, Media, clip_parts
 from phybench.video.video_file import VideoError
+
+from .replies import Judgement, UnreadableError, read_reply
+from .template import Ask, Template
 
 Combine = Literal["vote", "mean"]
 Answer = Callable[[Sequence[ChatRequest]], Sequence[Reply | Failure]]

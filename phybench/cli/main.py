@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from phybench import __version__
 from phybench.cli.audit import audit
 from phybench.cli.calibrate import calibrate
 from phybench.cli.compare import compare
@@ -22,6 +21,7 @@ from phybench.cli.score import score
 from phybench.cli.serve import serve_refiner
 from phybench.cli.train import app as train
 from phybench.errors import ConfigError, PhybenchError
+from phybench.version import __version__
 
 EXIT_FAILURES = 1
 EXIT_NOT_STARTED = 2

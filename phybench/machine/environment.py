@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from phybench import __version__
+from phybench.version import __version__
 
 _PACKAGES = (
     "accelerate",

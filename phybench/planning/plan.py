@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
 from phybench.planning.config import RunConfig
 from phybench.plugins.contracts import (
+    BringsClips,
+    BringsPrompts,
     ClipRequest,
     Failure,
     PluginInfo,
@@ -107,6 +109,15 @@ class Plan:
                     if not isinstance(refined, Failure):
                         yield ClipRequest(refined.text, seed, k, self.settings)
 
+    def known_sources(self) -> list[str]:
+        """The names of the clips that generators bring; empty if they make all clips."""
+        return [
+            source
+            for opened in self.generators
+            if isinstance(opened.plugin, BringsClips)
+            for source in opened.plugin.sources()
+        ]
+
     def sent_back(self, item: Item, made: Refinement) -> Shortening | None:
         """What the refiner of an item is asked to write shorter, if it can be and has to."""
         if not self.retry_over_budget or not isinstance(
@@ -201,12 +212,10 @@ def _open_all(kind: Kind, specs: Sequence[PluginSpec]) -> tuple[Opened, ...]:
 def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
     if config.prompts:
         return load_prompts(config.prompts, config.limit)
-    bringing: list[Callable[[], Sequence[str]]] = [
-        one.plugin.prompts for one in generators if hasattr(one.plugin, "prompts")
-    ]
+    bringing = [one.plugin for one in generators if isinstance(one.plugin, BringsPrompts)]
     if not bringing:
         return load_prompts(DEFAULT_PROMPTS, config.limit)
-    texts = list(dict.fromkeys(text for prompts in bringing for text in prompts()))
+    texts = list(dict.fromkeys(text for plugin in bringing for text in plugin.prompts()))
     kept = tuple(
         Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the manifest"))
         for number, text in enumerate(texts[: config.limit], 1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from phybench import __version__
 from phybench.planning.plan import Plan
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.units.keys import fingerprint, instrument
+from phybench.version import __version__
 
 
 def signatures(plan: Plan) -> dict[str, str]:

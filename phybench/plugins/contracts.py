@@ -13,7 +13,7 @@ result for an input whatever else is in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from phybench.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,10 +372,45 @@ class TokenCounter(Protocol):
 
 
 @runtime_checkable
-class Preflight(Protocol):
-    """A plugin that can check a plan before work starts; optional."""
+class BringsPrompts(Protocol):
+    """A generator that has its clips already, and so the prompts they were made for; optional."""
 
-    def check(self, plan: Plan) -> Sequence[str]:
+    def prompts(self) -> Sequence[str]:
+        """The prompts of its clips, one per clip."""
+        ...
+
+
+@runtime_checkable
+class BringsClips(Protocol):
+    """A generator that can name its clips before work starts; optional."""
+
+    def sources(self) -> Sequence[str]:
+        """The names that labels know its clips by."""
+        ...
+
+
+class PlannedRun(Protocol):
+    """What a plugin can ask of a run before work starts."""
+
+    @property
+    def settings(self) -> VideoSettings:
+        """The run's wishes for every clip."""
+        ...
+
+    def known_requests(self) -> Iterator[ClipRequest]:
+        """The clips whose texts are known already: those of free refiners."""
+        ...
+
+    def known_sources(self) -> Sequence[str]:
+        """The names of the clips that generators bring; empty if they make all clips."""
+        ...
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """A plugin that can check a run before work starts; optional."""
+
+    def check(self, plan: PlannedRun) -> Sequence[str]:
         """Problems that would spoil the run, one sentence each; empty if there are none."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 from phybench.errors import ConfigError, unknown
 
 
-def _arguments(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
+def checked_arguments(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
     """Check options against the factory's signature and turn strings into its types."""
     signature = inspect.signature(factory)
     accepted = {

@@ -12,7 +12,7 @@ from typing import Any
 from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.plugins.contracts import PluginInfo, RereadsReplies
 from phybench.plugins.opened import METHODS, Kind
-from phybench.plugins.options import _arguments
+from phybench.plugins.options import checked_arguments
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 
 _EXTRAS = {
@@ -56,13 +56,9 @@ def create(kind: Kind, spec: str | PluginSpec) -> Any:
         MissingExtraError: If a dependency of the plugin is not installed.
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
-    if kind == "view":
-        from phybench.video.view_maker import Viewer
-
-        return Viewer(**dict[str, Any](asked.options))
     target, options = resolve(kind, asked)
     factory = _load(kind, asked.name, target)
-    arguments = _arguments(f"{kind} `{asked.name}`", factory, options)
+    arguments = checked_arguments(f"{kind} `{asked.name}`", factory, options)
     try:
         plugin = factory(**arguments)
     except ModuleNotFoundError as error:
@@ -92,7 +88,7 @@ def open_rereader(spec: PluginSpec) -> RereadsReplies | None:
     target, options = resolve("judge", spec)
     factory = _load("judge", spec.name, target)
     if rereader := getattr(factory, "rereader", None):
-        found = rereader(**_arguments(f"judge `{spec.name}`", factory, options))
+        found = rereader(**checked_arguments(f"judge `{spec.name}`", factory, options))
     elif inspect.isclass(factory) and not hasattr(factory, "reread"):
         return None
     else:

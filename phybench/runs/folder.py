@@ -20,7 +20,7 @@ from typing import IO, Any, Self
 from filelock import FileLock, Timeout
 
 from phybench.errors import ConfigError, RunLockedError, StorageError
-from phybench.machine.files import _write_atomically, write_text
+from phybench.machine.files import write_text
 
 SCHEMA_VERSION = 1
 ITEMS = "items.jsonl"
@@ -55,7 +55,7 @@ class RunWriter:
             raise ConfigError(
                 f"Cannot write to the run folder {str(folder)!r}: {error}."
             ) from error
-        _write_atomically(folder / ".holder", _own_name())
+        write_text(folder / ".holder", _own_name())
         self._files = {name: _open_for_append(folder / name) for name in (ITEMS, SCORES)}
 
     def __enter__(self) -> Self:

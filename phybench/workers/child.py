@@ -16,7 +16,6 @@ from typing import IO, Any
 
 from phybench.errors import ConfigError, StorageError
 from phybench.plugins.opened import Kind
-from phybench.plugins.registry import create
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import (
     clip_from_json,
@@ -27,6 +26,7 @@ from phybench.units.codec import (
     to_json,
 )
 from phybench.units.perform import Request, timed
+from phybench.workers.opening import construct
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         return
     kind: Kind = hello["kind"]
     try:
-        plugin = create(kind, PluginSpec(hello["name"], hello["options"]))
+        plugin = construct(kind, PluginSpec(hello["name"], hello["options"]))
     except ConfigError as error:
         _reply(replies, {"config_error": str(error)})
         return

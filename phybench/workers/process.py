@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import phybench
 from phybench.errors import ConfigError, StorageError
 from phybench.plugins.contracts import PluginInfo, Scale, VideoSettings
 from phybench.plugins.opened import Kind
@@ -146,7 +145,7 @@ def _environment(python: str, threads: int | None) -> dict[str, str]:
     if threads is not None:
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     if python == sys.executable:
-        own = str(Path(phybench.__file__).parent.parent)
+        own = str(Path(__file__).parents[2])
         paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
     return environment

@@ -9,10 +9,11 @@ from typing import Any, Generic, Literal, TypeVar
 from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Failure
-from phybench.refiners.language_model.paid_replies import PaidReplies
-from phybench.refiners.rewriting.replies import ReplyError
 from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
 from phybench.services.usage import Usage
+
+from ..rewriting.replies import ReplyError
+from .paid_replies import PaidReplies
 
 T = TypeVar("T")
 Structured = Literal["schema", "json", "none"]

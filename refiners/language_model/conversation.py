@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phybench.refiners.language_model.engine import Message
+from .engine import Message
 
 
 def load_tokenizer(folder: Path) -> Any:

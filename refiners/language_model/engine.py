@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from phybench.plugins.contracts import Failure
 
@@ -50,3 +50,6 @@ class Engine(Protocol):
     ) -> list[Completion | Failure]:
         """Complete each conversation with its seed; one result per conversation, in order."""
         ...
+
+
+Quantisation = Literal["none", "8bit", "4bit"]

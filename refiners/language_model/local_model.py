@@ -13,10 +13,16 @@ from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtyp
 from phybench.machine.files import read_json
 from phybench.machine.model_folders import ModelFolder, find_model, has_chat_template
 from phybench.plugins.contracts import Failure, PluginInfo
-from phybench.refiners.language_model.engine import Completion, Engine, Message, Sampling
+
+from .engine import (
+    Completion,
+    Engine,
+    Message,
+    Quantisation,
+    Sampling,
+)
 
 EngineName = Literal["transformers", "vllm"]
-Quantisation = Literal["none", "8bit", "4bit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +113,12 @@ class LocalModel:
         """Put the weights into memory."""
         adapter = self.adapter.path if self.adapter else None
         if self.engine == "vllm":
-            from phybench.refiners.language_model.vllm_engine import VllmEngine
+            from .vllm_engine import VllmEngine
 
             return VllmEngine(
                 self.model.path, adapter=adapter, dtype=self.dtype, sampling=self.sampling
             )
-        from phybench.refiners.language_model.transformers_engine import TransformersEngine
+        from .transformers_engine import TransformersEngine
 
         return TransformersEngine(
             self.model.path,

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
-from phybench.refiners.language_model.conversation import encode, load_tokenizer
-from phybench.refiners.language_model.engine import Completion, Message, Sampling
-from phybench.refiners.language_model.local_model import Quantisation
+
+from .conversation import encode, load_tokenizer
+from .engine import Completion, Message, Quantisation, Sampling
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,9 @@ from typing import Any
 
 from phybench.machine.files import read_json
 from phybench.plugins.contracts import Failure
-from phybench.refiners.language_model.conversation import encode, load_tokenizer
-from phybench.refiners.language_model.engine import Completion, Message, Sampling
+
+from .conversation import encode, load_tokenizer
+from .engine import Completion, Message, Sampling
 
 
 class VllmEngine:

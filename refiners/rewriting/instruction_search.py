@@ -30,11 +30,12 @@ from phybench.plugins.contracts import Failure, Refinement, Score
 from phybench.plugins.registry import create
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
-from phybench.refiners.chat import Chat
-from phybench.refiners.language_model.chat_model import Question
-from phybench.refiners.rewriting.replies import ReplyError
-from phybench.refiners.rewriting.task import read_wording
-from phybench.refiners.rewriting.trials import Laboratory, Trial
+
+from ..chat import Chat
+from ..language_model.chat_model import Question
+from .replies import ReplyError
+from .task import read_wording
+from .trials import Laboratory, Trial
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from phybench.prompts.prompt_changes import is_refusal, latin_share
-from phybench.refiners.rewriting import chain_of_thought as reasoning
-from phybench.refiners.rewriting.task import Language
+
+from . import chain_of_thought as reasoning
+from .task import Language
 
 PARSER_VERSION = 1
 """Changes whenever a reply could be read differently; part of fingerprints."""

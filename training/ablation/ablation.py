@@ -30,9 +30,10 @@ from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 from phybench.prompts.prompt_sets import PromptSet, load_prompts
 from phybench.running.runner import execute
 from phybench.runs.cells import Run, load_run
-from phybench.training.recipe.recipe import Recipe, load_recipe
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor
+
+from ..recipe.recipe import Recipe, load_recipe
 
 Tell = Callable[[str], None]
 DYNAMIC = "dynamic"
@@ -218,8 +219,8 @@ def run_ablation(ablation: Ablation, tell: Tell) -> Run:
         RunLockedError: If another process is at it.
         RewardError: If a training's samples fail too often; the same call continues.
     """
-    from phybench.training.setup import check_installed, process
-    from phybench.training.stage2.rollouts import check_vllm
+    from ..setup import check_installed, process
+    from ..stage2.rollouts import check_vllm
 
     check_installed()
     check_vllm(ablation.recipe.grpo.vllm)
@@ -250,8 +251,8 @@ def run_ablation(ablation: Ablation, tell: Tell) -> Run:
 
 def _stage_one(ablation: Ablation, tell: Tell) -> None:
     """The common start, made if it is not there; another one than last time is refused."""
-    from phybench.training.setup import finished
-    from phybench.training.stage1.sft import train_sft
+    from ..setup import finished
+    from ..stage1.sft import train_sft
 
     recipe = ablation.recipe
     if not finished(recipe.start, "sft"):
@@ -283,8 +284,8 @@ def start_digest(recipe: Recipe) -> str:
 
 
 def _train(training: Training, what: str, tell: Tell) -> None:
-    from phybench.training.setup import claim, finished
-    from phybench.training.stage2.grpo import train_grpo
+    from ..setup import claim, finished
+    from ..stage2.grpo import train_grpo
 
     claim(training.recipe.final, "grpo", training.recipe)
     if finished(training.recipe.final, "grpo"):

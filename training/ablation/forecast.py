@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.plugins.opened import Opened
-from phybench.training.ablation.ablation import Ablation, evaluated_arms
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.setup import finished
-from phybench.training.stage2.forecast import clip_bytes, forecast, total
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
+
+from ..recipe.recipe import Recipe
+from ..setup import finished
+from ..stage2.forecast import clip_bytes, forecast, total
+from .ablation import Ablation, evaluated_arms
 
 _STATES = 2
 """Trainer states that are kept; each holds the weights and AdamW's two moments."""

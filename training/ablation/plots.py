@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.machine.files import read_jsonl
-from phybench.training.ablation.ablation import VARIANTS, Ablation, Training
-from phybench.training.ablation.table import Outcome
-from phybench.training.setup import WORK
+
+from ..setup import WORK
+from .ablation import VARIANTS, Ablation, Training
+from .table import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,9 @@ from phybench.publish.text import SIMULATED, csv_text, escape_markdown
 from phybench.runs.cells import Run
 from phybench.statistics.crossed import ONE_TRAINING
 from phybench.statistics.rates import Rate
-from phybench.training.ablation.ablation import (
+
+from ..setup import WORK
+from .ablation import (
     DYNAMIC,
     REFERENCES,
     VARIANTS,
@@ -25,7 +27,7 @@ from phybench.training.ablation.ablation import (
     Training,
     foreign_test_set,
 )
-from phybench.training.ablation.table import (
+from .table import (
     COLUMNS,
     DIFFERENCE_COLUMNS,
     Difference,
@@ -35,7 +37,6 @@ from phybench.training.ablation.table import (
     outcomes,
     rows,
 )
-from phybench.training.setup import WORK
 
 _NAMES = {
     "joint": "joint success",
@@ -60,7 +61,7 @@ def write_report(ablation: Ablation, run: Run, argv: Sequence[str]) -> tuple[Dif
     Raises:
         StorageError: If the disk refuses a write.
     """
-    from phybench.training.ablation.plots import draw_plots
+    from .plots import draw_plots
 
     found = outcomes(ablation, run)
     compared = differences(found)

@@ -14,7 +14,8 @@ from phybench.runs.cells import Cell, Run, Status
 from phybench.statistics.crossed import CrossedDifference, crossed_difference
 from phybench.statistics.multiplicity import holm
 from phybench.statistics.rates import Rate, arm_rate
-from phybench.training.ablation.ablation import DYNAMIC, REFERENCES, STAGE_ONE, Ablation, Training
+
+from .ablation import DYNAMIC, REFERENCES, STAGE_ONE, Ablation, Training
 
 MEASURES = ("joint", "joint_of_all", "sa", "pc")
 """Rates. ``joint_of_all`` counts what has no score (an unreadable reply, a failed clip) as no

@@ -9,11 +9,12 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.prompts.embeddings import DEFAULT_MODEL, load_embedder
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.data.decontamination import Closeness, clean
-from phybench.training.data.triples import Triple, kept, read_triples
-from phybench.training.recipe.parts import Data
-from phybench.training.recipe.recipe import Recipe
 from phybench.units.cache import Cache
+
+from ..recipe.parts import Data
+from ..recipe.recipe import Recipe
+from .decontamination import Closeness, clean
+from .triples import Triple, kept, read_triples
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,11 @@ def _build(data: Data, cache: Cache, seed: int) -> tuple[list[Triple], dict[str,
     if data.source == "jsonl":
         return read_triples(_path(data, "triples")), {}
     if data.source == "tabletop":
-        from phybench.training.data.from_tabletop import tabletop_triples
+        from .from_tabletop import tabletop_triples
 
         prompts = load_prompts(data.prompts).prompts
         return tabletop_triples(prompts, data.variants, seed), {}
-    from phybench.training.data.from_teacher import ask_teacher, explain_phygenbench
+    from .from_teacher import ask_teacher, explain_phygenbench
 
     if not data.teacher:
         raise ConfigError(

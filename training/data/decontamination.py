@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from phybench.prompts.prompt_changes import Embed
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.data.triples import Triple
+
+from .triples import Triple
 
 _WORD = re.compile(r"\w+")
 

@@ -21,8 +21,9 @@ from phybench.tabletop.texts.language import Understanding, understand
 from phybench.tabletop.world.chance import Chance
 from phybench.tabletop.world.families import FAMILIES, build_scene, draw_looks
 from phybench.tabletop.world.simulate import Trajectory, simulate
-from phybench.training.data.copying import SYLLABLES
-from phybench.training.data.triples import Triple, triple
+
+from .copying import SYLLABLES
+from .triples import Triple, triple
 
 _MOST_SENTENCES = 4
 _SYNONYM_SHARE = 0.35
@@ -87,7 +88,7 @@ def _triple(
 
 @cache
 def _physics() -> Mapping[str, Any]:
-    text = resources.files("phybench.training").joinpath("tabletop_physics.json").read_text("utf-8")
+    text = resources.files("phybench.training.data").joinpath("tabletop_physics.json").read_text("utf-8")
     data: Mapping[str, Any] = json.loads(text)
     return data
 
@@ -134,7 +135,7 @@ def _materials(read: Understanding) -> str:
 @cache
 def _synonyms() -> tuple[re.Pattern[str], Mapping[str, Sequence[str]]]:
     """A pattern that finds every word with synonyms, and its synonyms."""
-    text = resources.files("phybench.training").joinpath("tabletop_synonyms.json")
+    text = resources.files("phybench.training.data").joinpath("tabletop_synonyms.json")
     groups: Sequence[Sequence[str]] = json.loads(text.read_text("utf-8"))
     known = {
         word: [other for other in group if other != word] for group in groups for word in group

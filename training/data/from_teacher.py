@@ -17,11 +17,12 @@ from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, ReasoningFormatError, parse
-from phybench.training.data.triples import Triple, triple
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint, refinement_key
 from phybench.units.perform import Request, perform
 from phybench.workers.opening import open_alone
+
+from .triples import Triple, triple
 
 
 @dataclass(frozen=True, slots=True)

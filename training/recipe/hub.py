@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from phybench import __version__
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.machine.files import read_json
 from phybench.refiners.phyprompt import read_card
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.setup import WORK, finished
+from phybench.version import __version__
+
+from ..setup import WORK, finished
+from .recipe import Recipe
 
 RECIPE, CARD = "recipe.json", "README.md"
 

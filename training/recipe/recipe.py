@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from phybench.errors import ConfigError, unknown
-from phybench.training.recipe.parts import Data, Evaluation, Grpo, Model, Part, Reward, Sft
+
+from .parts import Data, Evaluation, Grpo, Model, Part, Reward, Sft
 
 
 class Recipe(Part):

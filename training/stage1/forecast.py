@@ -13,13 +13,14 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.model_folders import find_model
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.data.dataset import prepare
-from phybench.training.data.triples import Triple
-from phybench.training.recipe.parts import Scratch
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.setup import WORK, finished
-from phybench.training.stage2.timing import timing_key
 from phybench.units.cache import Cache
+
+from ..data.dataset import prepare
+from ..data.triples import Triple
+from ..recipe.parts import Scratch
+from ..recipe.recipe import Recipe
+from ..setup import WORK, finished
+from ..stage2.timing import timing_key
 
 _STATES = 2
 """Trainer states that are kept; each holds the weights and AdamW's two moments."""
@@ -136,7 +137,8 @@ def _tokens(recipe: Recipe, samples: Sequence[Triple]) -> int | None:
     if folder is None or find_spec("transformers") is None:
         return None
     from phybench.refiners.language_model.conversation import load_tokenizer
-    from phybench.training.stage1.sft import conversation_tokens
+
+    from .sft import conversation_tokens
 
     tokenizer = load_tokenizer(folder)
     whole = sum(conversation_tokens(sample, tokenizer, recipe) for sample in samples)

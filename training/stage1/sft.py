@@ -14,11 +14,13 @@ from phybench.machine.folders import default_folder
 from phybench.machine.model_folders import find_model
 from phybench.refiners.language_model.conversation import load_tokenizer
 from phybench.refiners.phyprompt import training_messages
-from phybench.training.data.copying import copying_rows
-from phybench.training.data.dataset import prepare
-from phybench.training.data.triples import Triple, write_data
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.setup import (
+from phybench.units.cache import Cache
+
+from ..data.copying import copying_rows
+from ..data.dataset import prepare
+from ..data.triples import Triple, write_data
+from ..recipe.recipe import Recipe
+from ..setup import (
     accumulation,
     check_installed,
     claim,
@@ -30,9 +32,8 @@ from phybench.training.setup import (
     save_checkpoint,
     save_weights,
 )
-from phybench.training.stage1.scratch import build_scratch
-from phybench.training.stage2.timing import timing_key
-from phybench.units.cache import Cache
+from ..stage2.timing import timing_key
+from .scratch import build_scratch
 
 Tell = Callable[[str], None]
 
@@ -90,7 +91,7 @@ def _copying_trainer(
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments, default_data_collator
 
-    from phybench.training.stage2.callbacks import Progress
+    from ..stage2.callbacks import Progress
 
     tokenizer = load_tokenizer(start)
     rows = copying_rows(
@@ -122,7 +123,7 @@ def _copying_trainer(
 
 def _run(trainer: Any, work: Path) -> Any:
     """Train from the last checkpoint, if there is one."""
-    from phybench.training.stage2.callbacks import quiet
+    from ..stage2.callbacks import quiet
 
     quiet(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
@@ -142,7 +143,7 @@ def _trained(recipe: Recipe, samples: Sequence[Triple], start: Path, work: Path,
     """A trainer that has gone through samples, from its last checkpoint if there is one."""
     from trl import SFTTrainer  # type: ignore[attr-defined]
 
-    from phybench.training.stage2.callbacks import Progress, StepTimer
+    from ..stage2.callbacks import Progress, StepTimer
 
     trainer = SFTTrainer(
         model=_model(recipe, start),

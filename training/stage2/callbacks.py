@@ -14,9 +14,10 @@ from phybench.errors import ConfigError
 from phybench.gate.findings import Outcome
 from phybench.gate.training_log import check_log, read_log
 from phybench.machine.folders import default_folder
-from phybench.training.stage2.reward_log import append_rows, keep_rows
-from phybench.training.stage2.step_costs import StepClock
 from phybench.units.cache import Cache
+
+from .reward_log import append_rows, keep_rows
+from .step_costs import StepClock
 
 LOG = "log.jsonl"
 FLAT_GROUPS = 0.3

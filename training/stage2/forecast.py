@@ -9,10 +9,11 @@ from typing import Any
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.prompts.prompt_sets import load_prompts
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.stage2.timing import timing_key
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint
+
+from ..recipe.recipe import Recipe
+from .timing import timing_key
 
 _BYTES_PER_PIXEL = 0.1
 """Upper estimate of our H.264 files per decoded pixel, as in a run's estimate."""

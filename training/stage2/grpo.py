@@ -20,10 +20,13 @@ from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.prompt_sets import load_prompts
 from phybench.refiners.phyprompt import read_card, training_messages
-from phybench.training.recipe.licences import check_licences
-from phybench.training.recipe.parts import Grpo
-from phybench.training.recipe.recipe import Recipe
-from phybench.training.setup import (
+from phybench.workers.choice import make_executor
+from phybench.workers.opening import open_plugin
+
+from ..recipe.licences import check_licences
+from ..recipe.parts import Grpo
+from ..recipe.recipe import Recipe
+from ..setup import (
     accumulation,
     begin_of,
     check_installed,
@@ -35,14 +38,12 @@ from phybench.training.setup import (
     process,
     save_checkpoint,
 )
-from phybench.training.stage2.clip_scores import ClipScores
-from phybench.training.stage2.reward import PhysicsReward, RewardRules
-from phybench.training.stage2.reward_log import RewardLog
-from phybench.training.stage2.rollouts import check_vllm, seed_rollouts, vllm_options
-from phybench.training.stage2.step_costs import StepClock
-from phybench.training.stage2.timing import timing_key
-from phybench.workers.choice import make_executor
-from phybench.workers.opening import open_plugin
+from .clip_scores import ClipScores
+from .reward import PhysicsReward, RewardRules
+from .reward_log import RewardLog
+from .rollouts import check_vllm, seed_rollouts, vllm_options
+from .step_costs import StepClock
+from .timing import timing_key
 
 Tell = Callable[[str], None]
 
@@ -88,7 +89,7 @@ def train_grpo(recipe: Recipe, tell: Tell) -> Path:
 
 
 def _refuse_hacked(trainer: Any, work: Path) -> None:
-    from phybench.training.stage2.callbacks import LOG, HackingStop
+    from .callbacks import LOG, HackingStop
 
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, HackingStop) and callback.reason:
@@ -162,7 +163,7 @@ def build_trainer(
     from transformers import AutoTokenizer
     from trl import GRPOTrainer  # type: ignore[attr-defined]
 
-    from phybench.training.stage2.callbacks import (
+    from .callbacks import (
         LOG,
         FlatGroupsAlarm,
         HackingStop,

@@ -32,11 +32,12 @@ from phybench.errors import PhybenchError
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, Scale, Score, VideoSettings
 from phybench.prompts.seeds import item_seed
 from phybench.refiners.rewriting.replies import ReplyError, check_rewrite, read_reasoning
-from phybench.training.stage2.clip_scores import ClipScores, Judged, Sample
-from phybench.training.stage2.curriculum import EVALUATION_WEIGHT, weight_at
-from phybench.training.stage2.motion import motion_of
-from phybench.training.stage2.reward_log import RewardLog
-from phybench.training.stage2.step_costs import StepClock, gpu_gib, peak_host_gib
+
+from .clip_scores import ClipScores, Judged, Sample
+from .curriculum import EVALUATION_WEIGHT, weight_at
+from .motion import motion_of
+from .reward_log import RewardLog
+from .step_costs import StepClock, gpu_gib, peak_host_gib
 
 METRICS = (
     "curriculum/w_sa",

@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.training.recipe.parts import Vllm
-from phybench.training.recipe.recipe import Recipe
+
+from ..recipe.parts import Vllm
+from ..recipe.recipe import Recipe
 
 SERVE = (
     "VLLM_SERVER_DEV_MODE=1 vllm serve CHECKPOINT "

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from phybench.machine.digest import value_digest
-from phybench.training.recipe.recipe import Recipe
+
+from ..recipe.recipe import Recipe
 
 _COUNTS = frozenset(
     {"epochs", "steps", "save_every", "eval_every", "learning_rate", "scheduler", "warmup"}

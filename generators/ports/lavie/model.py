@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from phybench.errors import ConfigError
-from phybench.generators.ports.torch_files import load_strictly, load_tensors
 from phybench.machine.files import read_json
+
+from ..torch_files import load_strictly, load_tensors
 
 if TYPE_CHECKING:
     import torch
 
-    from phybench.generators.ports.lavie.temporal import ClipLayout
+    from .temporal import ClipLayout
 
 LATENT_SCALE = 0.18215
 SamplerName = Literal["ddpm", "ddim", "eulerdiscrete"]
@@ -188,7 +189,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D
 
-    from phybench.generators.ports.lavie.temporal import (
+    from .temporal import (
         ROTARY_DIMENSIONS,
         ClipGroupNorm,
         ClipLayout,
@@ -220,7 +221,7 @@ def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
 
 def move(networks: LaVieNetworks, device: str, dtype: torch.dtype) -> None:
     """Move the networks; the rotation's frequencies stay in float32, where they are exact."""
-    from phybench.generators.ports.lavie.temporal import RotaryEmbedding
+    from .temporal import RotaryEmbedding
 
     rotations = [m for m in networks.unet.modules() if isinstance(m, RotaryEmbedding)]
     exact = [rotation.freqs.data.clone() for rotation in rotations]

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.generators.checkpoint_files import (
+from phybench.plugins.contracts import ClipRequest, Failure, Frames
+
+from ...checkpoint_files import (
     MissingFile,
     find_weights,
     folder_digest,
     require_files,
     sampled_digest,
 )
-from phybench.generators.pixels import to_frames
-from phybench.generators.ports.clip_text import fit, load_clip_tokenizer, token_ids
-from phybench.generators.ports.lavie.model import SamplerName
-from phybench.generators.ports.plugin import (
+from ...pixels import to_frames
+from ...video_settings import Video
+from ..clip_text import fit, load_clip_tokenizer, token_ids
+from ..plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
@@ -29,11 +31,10 @@ from phybench.generators.ports.plugin import (
     place,
     require_video_extra,
 )
-from phybench.generators.video_settings import Video
-from phybench.plugins.contracts import ClipRequest, Failure, Frames
+from .model import SamplerName
 
 if TYPE_CHECKING:
-    from phybench.generators.ports.lavie.model import LaVieNetworks
+    from .model import LaVieNetworks
 
 _NAME = "lavie"
 _WEIGHTS = MissingFile("lavie_base.pt", 3.64)
@@ -179,7 +180,7 @@ class LaVie:
         """Make one clip."""
         import torch
 
-        from phybench.generators.ports.lavie.model import make_scheduler
+        from .model import make_scheduler
 
         networks, sampling = self.networks(), self._sampling
         rows = [fit(ids, ids[-1]) for ids in (self.ids(request.text), self.ids(""))]
@@ -207,7 +208,7 @@ class LaVie:
         if self._networks is None:
             import torch
 
-            from phybench.generators.ports.lavie.model import load_networks, move
+            from .model import load_networks, move
 
             networks = load_networks(
                 self.weights, self.base, allow_unpickling=self._allow_unpickling

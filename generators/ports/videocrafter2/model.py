@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.errors import ConfigError
-from phybench.generators.ports.torch_files import load_strictly, load_tensors
-from phybench.generators.ports.videocrafter2.key_map import (
+
+from ..torch_files import load_strictly, load_tensors
+from .key_map import (
     TEXT,
     UNET,
     VAE,
@@ -23,7 +24,7 @@ from phybench.generators.ports.videocrafter2.key_map import (
     vae_shape,
     vae_tensors,
 )
-from phybench.generators.ports.videocrafter2.sampler import (
+from .sampler import (
     DdimSchedule,
     noise_schedule,
     rescale_table,
@@ -205,7 +206,7 @@ def build_unet(shape: UNetShape) -> Any:
     """Diffusers' ``UNet3DConditionModel`` with a frame-rate branch in its time embedding."""
     import diffusers
 
-    from phybench.generators.ports.videocrafter2.embedding import TimeAndRateEmbedding
+    from .embedding import TimeAndRateEmbedding
 
     library: Any = diffusers
     unet = library.UNet3DConditionModel(

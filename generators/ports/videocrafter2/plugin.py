@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from phybench.generators.checkpoint_files import (
+from phybench.plugins.contracts import ClipRequest, Failure, Frames
+
+from ...checkpoint_files import (
     MissingFile,
     find_weights,
     folder_digest,
     require_files,
     sampled_digest,
 )
-from phybench.generators.pixels import to_frames
-from phybench.generators.ports.clip_text import clean, fit, load_clip_tokenizer, token_ids
-from phybench.generators.ports.plugin import (
+from ...pixels import to_frames
+from ...video_settings import Video
+from ..clip_text import clean, fit, load_clip_tokenizer, token_ids
+from ..plugin import (
     TOKENIZER_FILES,
     Dtype,
     OverBudget,
@@ -29,13 +32,11 @@ from phybench.generators.ports.plugin import (
     place,
     require_video_extra,
 )
-from phybench.generators.video_settings import Video
-from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 if TYPE_CHECKING:
     import torch
 
-    from phybench.generators.ports.videocrafter2.model import VideoCrafter2Networks
+    from .model import VideoCrafter2Networks
 
 _NAME = "videocrafter2"
 _PADDING = 0
@@ -177,7 +178,7 @@ class VideoCrafter2:
         """Make one clip."""
         import torch
 
-        from phybench.generators.ports.videocrafter2.sampler import ddim_schedule
+        from .sampler import ddim_schedule
 
         networks, sampling = self.networks(), self._sampling
         rows = [fit(self.ids(text), _PADDING) for text in (request.text, "")]
@@ -209,7 +210,7 @@ class VideoCrafter2:
         if self._networks is None:
             import torch
 
-            from phybench.generators.ports.videocrafter2.model import load_networks
+            from .model import load_networks
 
             networks = load_networks(
                 self.weights,

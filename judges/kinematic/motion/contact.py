@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phybench.judges.kinematic.seeing.backdrop import Backdrop, air_colour, strongest
-from phybench.judges.kinematic.seeing.blobs import LINE, Blobs
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..seeing.backdrop import Backdrop, air_colour, strongest
+from ..seeing.blobs import LINE, Blobs
+from ..thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)

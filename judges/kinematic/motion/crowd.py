@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.kinds import Kinds, row_members
-from phybench.judges.kinematic.motion.liquid import areas
-from phybench.judges.kinematic.motion.motion import Flags, Observation, Series
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .kinds import Kinds, row_members
+from .liquid import areas
+from .motion import Flags, Observation, Series
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.flight import weakest_gravity
-from phybench.judges.kinematic.motion.kinds import Kinds
-from phybench.judges.kinematic.motion.motion import (
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .flight import weakest_gravity
+from .kinds import Kinds
+from .motion import (
     Flags,
     Motion,
     Observation,
@@ -17,7 +18,6 @@ from phybench.judges.kinematic.motion.motion import (
     clearance,
     may_touch,
 )
-from phybench.judges.kinematic.thresholds import Thresholds
 
 
 def check_energy(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from phybench.judges.kinematic.motion.energy import is_sprung
-from phybench.judges.kinematic.motion.kinds import Kinds
-from phybench.judges.kinematic.motion.motion import Motion, Observation
-from phybench.judges.kinematic.seeing.blobs import LINE
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..seeing.blobs import LINE
+from ..thresholds import Thresholds
+from .energy import is_sprung
+from .kinds import Kinds
+from .motion import Motion, Observation
 
 
 def possible_events(observation: Observation, kinds: Kinds, limits: Thresholds) -> frozenset[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.motion import (
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .motion import (
     Flags,
     Motion,
     Observation,
@@ -16,7 +17,6 @@ from phybench.judges.kinematic.motion.motion import (
     clearance,
     may_touch,
 )
-from phybench.judges.kinematic.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)

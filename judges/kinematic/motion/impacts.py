@@ -6,9 +6,9 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.motion import Flags, Motion, Observation, box_gap
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .motion import Flags, Motion, Observation, box_gap
 
 
 def check_impacts(

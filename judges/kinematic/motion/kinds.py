@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phybench.judges.kinematic.motion.motion import Motion, Observation
-from phybench.judges.kinematic.seeing.blobs import LINE
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..seeing.blobs import LINE
+from ..thresholds import Thresholds
+from .motion import Motion, Observation
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.flight import second_differences, weakest_gravity
-from phybench.judges.kinematic.motion.kinds import Kinds
-from phybench.judges.kinematic.motion.motion import Observation
-from phybench.judges.kinematic.seeing.blobs import LINE
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..laws import Finding
+from ..seeing.blobs import LINE
+from ..thresholds import Thresholds
+from .flight import second_differences, weakest_gravity
+from .kinds import Kinds
+from .motion import Observation
 
 
 def check_liquids(

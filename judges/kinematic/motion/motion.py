@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.motion.contact import Surroundings
-from phybench.judges.kinematic.seeing.blobs import LINE, Blobs
-from phybench.judges.kinematic.seeing.track import Track
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..seeing.blobs import LINE, Blobs
+from ..seeing.track import Track
+from ..thresholds import Thresholds
+from .contact import Surroundings
 
 Series = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.motion import Motion, Observation, clearance, may_touch
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .motion import Motion, Observation, clearance, may_touch
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from phybench.judges.kinematic.laws import Finding
-from phybench.judges.kinematic.motion.motion import Observation, Series, clearance
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..laws import Finding
+from ..thresholds import Thresholds
+from .motion import Observation, Series, clearance
 
 
 def check_stops(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.motion.kinds import Kinds
-from phybench.judges.kinematic.motion.motion import Motion, Observation
-from phybench.judges.kinematic.seeing.blobs import Blobs
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..motion.kinds import Kinds
+from ..motion.motion import Motion, Observation
+from ..thresholds import Thresholds
+from .blobs import Blobs
 
 HUES = {
     "red": 0.995,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phybench.judges.kinematic.seeing.pixels import middle_over_time
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..thresholds import Thresholds
+from .pixels import middle_over_time
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int16]

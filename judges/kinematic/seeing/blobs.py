@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from phybench.judges.kinematic.seeing.backdrop import Backdrop, Floats
-from phybench.judges.kinematic.seeing.pixels import Positions, positions
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..thresholds import Thresholds
+from .backdrop import Backdrop, Floats
+from .pixels import Positions, positions
 
 LINE, SPECK = -1, -2
 """Colours of blobs that are no things: thin structures, and pieces too small to tell."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.seeing.backdrop import Floats
-from phybench.judges.kinematic.seeing.blobs import LINE, SPECK, Blobs, find_blobs
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..thresholds import Thresholds
+from .backdrop import Floats
+from .blobs import LINE, SPECK, Blobs, find_blobs
 
 
 def tidy(blobs: Blobs, labels: NDArray[np.int8], air: Floats, limits: Thresholds) -> Blobs:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.judges.kinematic.seeing.backdrop import Backdrop, Floats, strongest
-from phybench.judges.kinematic.seeing.pixels import positions
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..thresholds import Thresholds
+from .backdrop import Backdrop, Floats, strongest
+from .pixels import positions
 
 
 def foreground(frames: Floats, backdrop: Backdrop, limits: Thresholds) -> NDArray[np.bool_]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from phybench.judges.kinematic.seeing.blobs import Blobs
-from phybench.judges.kinematic.thresholds import Thresholds
+from ..thresholds import Thresholds
+from .blobs import Blobs
 
 
 @dataclass(frozen=True, slots=True)
