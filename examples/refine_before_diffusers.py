@@ -18,7 +18,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from phybench.errors import PhybenchError
-from phybench.refiners.serving.rewriter import load_rewriter  # 1
+from phybench.refiners.rewriter import load_rewriter  # 1
 from phybench.video.video_file import write_frames
 
 

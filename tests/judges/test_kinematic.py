@@ -206,4 +206,4 @@ def test_all_real_footage_is_unscored(footage):
 def test_info_names_everything_that_decides_the_score():
     info = Kinematic().info
     assert info.simulated is False
-    assert {"rules", "plugin", "reading", "numpy", "scipy", "av"} <= set(info.fingerprint)
+    assert {"rules", "reading", "numpy", "scipy", "av"} <= set(info.fingerprint)

@@ -88,7 +88,11 @@ def _triple(
 
 @cache
 def _physics() -> Mapping[str, Any]:
-    text = resources.files("phybench.training.data").joinpath("tabletop_physics.json").read_text("utf-8")
+    text = (
+        resources.files("phybench.training.data")
+        .joinpath("tabletop_physics.json")
+        .read_text("utf-8")
+    )
     data: Mapping[str, Any] = json.loads(text)
     return data
 
