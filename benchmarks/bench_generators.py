@@ -181,7 +181,7 @@ def lavie_clip(args: argparse.Namespace) -> Callable[[int], Any]:
     else:
         tensors = random_tensors(names.lavie_unet(CHANNELS, 2, 8, 768))
     shape = shape or (1, 4, 3, 4, 4)
-    unet, layout = lavie.load_unet(tensors, config)
+    unet, layout = lavie.load_lavie_unet(tensors, config)
     vae = (
         tiny_pipelines.sd_vae()
         if width == 8
@@ -222,12 +222,12 @@ def denoiser_pflop(model: str, steps: int) -> float:
             _cogvideox_pass(model)
         elif model == "videocrafter2":
             tensors = {n: torch.empty(s) for n, s in names.vc2_unet(CHANNELS, 2, ATTENDS, 64, 1024)}
-            networks = vc2.VideoCrafter2Networks(vc2.load_unet(tensors), None, None)
+            networks = vc2.VideoCrafter2Networks(vc2.load_crafter_unet(tensors), None, None)
             text = torch.empty(1, 77, 1024)
             networks.predict_noise(torch.empty(PORT_SHAPE), torch.ones(1), torch.ones(1), text)
         else:
             tensors = {n: torch.empty(s) for n, s in names.lavie_unet(CHANNELS, 2, 8, 768)}
-            networks = lavie.LaVieNetworks(*lavie.load_unet(tensors, SD_UNET), None, None)
+            networks = lavie.LaVieNetworks(*lavie.load_lavie_unet(tensors, SD_UNET), None, None)
             networks.predict_noise(torch.empty(PORT_SHAPE), torch.ones(()), torch.empty(1, 77, 768))
     return counter.get_total_flops() * 2 * steps / 1e15  # two passes per step: guidance
 

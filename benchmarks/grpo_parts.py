@@ -38,7 +38,7 @@ import phybench
 from phybench.machine.files import read_jsonl, write_text
 from phybench.machine.folders import default_folder
 from phybench.refiners.phyprompt import CheckpointCard, write_card
-from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write_chain
 from phybench.training.recipe.recipe import Recipe, load_recipe
 from phybench.training.setup import claim
 from phybench.training.stage2.callbacks import LOG
@@ -166,7 +166,7 @@ class Readable:
     def _reply(self, caption: str) -> str:
         self._count += 1
         text = f"{caption} It is take {self._count}."
-        return write(ChainOfThought("gravity", "it moves", "weight", "solid", "air", text))
+        return write_chain(ChainOfThought("gravity", "it moves", "weight", "solid", "air", text))
 
 
 def train(recipe: Recipe) -> list[dict[str, Any]]:

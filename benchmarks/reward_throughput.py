@@ -27,7 +27,7 @@ import sleeping_plugins
 import phybench
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.spec import parse_spec
-from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write_chain
 from phybench.training.stage2.clip_scores import ClipScores
 from phybench.training.stage2.reward import PhysicsReward, RewardRules
 from phybench.training.stage2.reward_log import RewardLog
@@ -91,7 +91,9 @@ def step(reward: PhysicsReward, number: int, prompts: int, group: int) -> float:
     """One rollout of new texts; seconds until all rewards are there."""
     captions = [f"A ball number {at} falls." for at in range(prompts) for _ in range(group)]
     replies = [
-        write(ChainOfThought("law", "it moves", "weight", "solid", "air", f"{text} Take {at}."))
+        write_chain(
+            ChainOfThought("law", "it moves", "weight", "solid", "air", f"{text} Take {at}.")
+        )
         for at, text in enumerate(captions)
     ]
     started = time.perf_counter()

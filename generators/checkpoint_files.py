@@ -149,7 +149,7 @@ def _size(file: MissingFile) -> str:
 
 
 @cache
-def folder_digest(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
+def checkpoint_digest(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
     """Tells checkpoints apart by content: SHA-256 over all files' names and digests.
 
     Args:
@@ -176,7 +176,7 @@ def _is_decoration(name: Path) -> bool:
 
 @cache
 def sampled_digest(path: Path) -> str:
-    """Digest of a file; of samples if it is large (see :func:`folder_digest`)."""
+    """Digest of a file; of samples if it is large (see :func:`checkpoint_digest`)."""
     size = path.stat().st_size
     if size <= _WHOLE:
         return file_digest(path)

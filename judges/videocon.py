@@ -20,7 +20,7 @@ from .mplug_owl.settings import Quantize, Settings, default_batch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .mplug_owl.engine import Engine, Loaded
+    from .mplug_owl.engine import Loaded, OwlEngine
     from .mplug_owl.tokens import Cut
 
 PUBLISHED = Published(
@@ -84,7 +84,7 @@ class VideoCon:
         self._settings.check("videocon")
         self._reading = reading
         self._limit = limit
-        self._engine: Engine | None = None
+        self._engine: OwlEngine | None = None
         self.info = self._describe()
 
     def _describe(self) -> PluginInfo:
@@ -109,10 +109,10 @@ class VideoCon:
 
         Failure kinds: ``no-video``, ``decode``, ``length`` (prompt beyond the limit), ``memory``.
         """
-        from .mplug_owl.engine import Engine, load
+        from .mplug_owl.engine import OwlEngine, load_owl
 
         if self._engine is None:
-            self._engine = Engine(load(self._settings), self._settings.batch)
+            self._engine = OwlEngine(load_owl(self._settings), self._settings.batch)
         return self._engine.score(requests, self._answer)
 
     def _answer(

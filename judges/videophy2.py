@@ -23,7 +23,7 @@ from .ratings.rating_replies import RatingReader, RatingReply, Reading, judged
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .mplug_owl.engine import Engine, Loaded
+    from .mplug_owl.engine import Loaded, OwlEngine
 
 PUBLISHED = Published(
     "videophysics/videophy_2_auto",
@@ -103,7 +103,7 @@ class VideoPhy2:
         self._reading: Reading = reading
         default = _FAITHFUL_TOKENS if reading == "faithful" else _STRICT_TOKENS
         self._max_new_tokens = max_new_tokens or default
-        self._engine: Engine | None = None
+        self._engine: OwlEngine | None = None
         self.info = self._describe()
 
     def _describe(self) -> PluginInfo:
@@ -132,10 +132,10 @@ class VideoPhy2:
         trained to read; not in ``faithful`` reading, as in the original),
         ``memory``, ``parse`` (SA or PC unreadable).
         """
-        from .mplug_owl.engine import Engine, load
+        from .mplug_owl.engine import OwlEngine, load_owl
 
         if self._engine is None:
-            self._engine = Engine(load(self.settings), self.settings.batch)
+            self._engine = OwlEngine(load_owl(self.settings), self.settings.batch)
         return self._engine.score(requests, self._answer)
 
     def reread(self, reply: str) -> Score | Failure:

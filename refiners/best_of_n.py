@@ -20,7 +20,7 @@ from phybench.prompts.seeds import SEED_LIMIT
 from phybench.units.keys import fingerprint
 from phybench.workers.opening import open_alone
 
-from .rewriting.trials import Laboratory, Outcome, Trial
+from .rewriting.trials import Laboratory, Trial, TrialOutcome
 
 
 class BestOfN:
@@ -107,7 +107,7 @@ class BestOfN:
         prompts: Sequence[str],
         seeds: Sequence[int],
         candidates: Sequence[Sequence[Refinement | Failure]],
-    ) -> list[list[Outcome | None]]:
+    ) -> list[list[TrialOutcome | None]]:
         """An outcome per candidate, all in one pass; ``None`` for a candidate without a text."""
         trials = {
             (row, number): Trial(prompts[row], drawn.text, seeds[row])
@@ -122,7 +122,7 @@ class BestOfN:
         ]
 
     def _picked(
-        self, candidates: Sequence[Refinement | Failure], outcomes: Sequence[Outcome | None]
+        self, candidates: Sequence[Refinement | Failure], outcomes: Sequence[TrialOutcome | None]
     ) -> Refinement | Failure:
         values = [self._laboratory.value(outcome) if outcome else None for outcome in outcomes]
         refined = {
@@ -161,7 +161,7 @@ def candidate_seed(seed: int, number: int) -> int:
 
 
 def _nothing(
-    candidates: Sequence[Refinement | Failure], outcomes: Sequence[Outcome | None]
+    candidates: Sequence[Refinement | Failure], outcomes: Sequence[TrialOutcome | None]
 ) -> Failure:
     """The failure of an item that has no scored candidate."""
     failures = [drawn for drawn in candidates if isinstance(drawn, Failure)]
@@ -177,7 +177,7 @@ def _nothing(
     )
 
 
-def _record(drawn: Refinement | Failure, outcome: Outcome | None) -> dict[str, Any]:
+def _record(drawn: Refinement | Failure, outcome: TrialOutcome | None) -> dict[str, Any]:
     """What is kept of a candidate."""
     if isinstance(drawn, Failure):
         return {"failure": drawn.kind}

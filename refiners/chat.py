@@ -23,7 +23,7 @@ from .language_model.chat_model import (
     Question,
     Structured,
 )
-from .rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json
+from .rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json_reply
 from .rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,
@@ -197,7 +197,7 @@ class Chat:
 
 
 def _read(task: RewritingTask, prompt: str, reply: str) -> Rewrite:
-    rewrite = read_json(reply)
+    rewrite = read_json_reply(reply)
     check_rewrite(rewrite, prompt=prompt, instructions=task.system_prompt, language=task.language)
     return rewrite
 

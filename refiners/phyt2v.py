@@ -37,7 +37,7 @@ from .rewriting.replies import (
     Rewrite,
     check_rewrite,
     one_line,
-    read_json,
+    read_json_reply,
     read_object,
 )
 from .rewriting.task import (
@@ -47,7 +47,7 @@ from .rewriting.task import (
     rewriting_task,
     texts_schema,
 )
-from .rewriting.trials import Laboratory, Outcome, Trial
+from .rewriting.trials import Laboratory, Trial, TrialOutcome
 
 T = TypeVar("T")
 _FRAMES = 8
@@ -70,7 +70,7 @@ class _Case:
     seed: int
     current: Rewrite
     notes: dict[str, str] = field(default_factory=dict)
-    tries: list[tuple[Rewrite, Outcome]] = field(default_factory=list)
+    tries: list[tuple[Rewrite, TrialOutcome]] = field(default_factory=list)
     cost_usd: float = 0.0
     failure: Failure | None = None
 
@@ -201,7 +201,7 @@ class PhyT2V:
         ]
 
     def _read_rewrite(self, case: _Case, reply: str) -> Rewrite:
-        rewrite = read_json(reply)
+        rewrite = read_json_reply(reply)
         check_rewrite(
             rewrite,
             prompt=case.prompt,
@@ -305,7 +305,7 @@ def _best(values: Sequence[float | None]) -> int | None:
     return max(scored, key=lambda number: (scored[number], -number), default=None)
 
 
-def _record(rewrite: Rewrite, outcome: Outcome) -> dict[str, Any]:
+def _record(rewrite: Rewrite, outcome: TrialOutcome) -> dict[str, Any]:
     score = outcome.score
     if isinstance(score, Failure):
         return {"text": rewrite.prompt, "failure": score.kind}

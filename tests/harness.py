@@ -13,7 +13,7 @@ import pytest
 
 from phybench.planning.config import RunConfig, specs
 from phybench.planning.plan import build_plan
-from phybench.running.runner import Outcome, execute
+from phybench.running.runner import RunOutcome, execute
 from phybench.units.cache import Cache
 from phybench.workers.choice import make_executor
 
@@ -46,7 +46,7 @@ def do_run(
     workers: int | None = None,
     *,
     plots: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     with Cache(cache) as units:
         return execute(
             build_plan(config),
@@ -73,11 +73,11 @@ def phybench(
     )
 
 
-def numbers(outcome: Outcome) -> list[Any]:
+def numbers(outcome: RunOutcome) -> list[Any]:
     """Everything of an outcome that must not depend on how it was computed."""
-    from phybench.publish.leaderboard import row
+    from phybench.publish.leaderboard import leaderboard_row
 
-    return [row(cell) for cell in outcome.cells]
+    return [leaderboard_row(cell) for cell in outcome.cells]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def register(
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
 
-def assert_only_the_deadly_prompt_failed(outcome: Outcome, folder: Path) -> None:
+def assert_only_the_deadly_prompt_failed(outcome: RunOutcome, folder: Path) -> None:
     """After a run of 12 prompts and two arms with the judge ``deadly``."""
     assert [cell.counts["failed"] for cell in outcome.cells] == [2, 2]
     assert [cell.counts["scored"] for cell in outcome.cells] == [22, 22]

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from phybench.audit.audit import audit, preference, shortfalls
+from phybench.audit.audit import audit_judge, preference, shortfalls
 from phybench.audit.clips import Intact, from_table, from_tabletop, tabletop_violations
 from phybench.audit.manipulations import INVARIANT, PHYSICAL, TEMPO
 from phybench.audit.regions import motion, moving_thing
@@ -156,7 +156,7 @@ def intact(count: int) -> list[Intact]:
 
 def test_a_seeing_judge_is_told_from_a_blind_one() -> None:
     clips = intact(8)
-    found = audit(opened(CountsRed()), clips)
+    found = audit_judge(opened(CountsRed()), clips)
     rates = {one.name: one for one in found.preferences}
     assert rates["removed"].rate == 1
     assert rates["duplicated"].wins == 8
@@ -168,7 +168,7 @@ def test_a_seeing_judge_is_told_from_a_blind_one() -> None:
 
 
 def test_a_constant_judge_gets_one_half_and_is_flagged() -> None:
-    found = audit(opened(AlwaysFour()), intact(6))
+    found = audit_judge(opened(AlwaysFour()), intact(6))
     compared = [one for one in found.preferences if one.ties]
     assert compared
     assert {one.rate for one in compared} == {0.5}
@@ -180,7 +180,9 @@ def test_a_constant_judge_gets_one_half_and_is_flagged() -> None:
 
 def test_the_same_seed_gives_the_same_audit() -> None:
     clips = intact(4)
-    assert audit(opened(CountsRed()), clips, seed=3) == audit(opened(CountsRed()), clips, seed=3)
+    assert audit_judge(opened(CountsRed()), clips, seed=3) == audit_judge(
+        opened(CountsRed()), clips, seed=3
+    )
 
 
 def test_pairs_without_two_scores_are_counted_not_guessed() -> None:
@@ -215,7 +217,7 @@ def test_real_clips_can_be_audited() -> None:
         )
         for c in small
     ]
-    found = audit(opened(AlwaysFour()), even)
+    found = audit_judge(opened(AlwaysFour()), even)
     assert found.clips == 2
     assert found.preferences[0].ties == 2
 
@@ -235,7 +237,9 @@ def test_command_audits_a_folder_and_enforces_a_bar(tmp_path: Path) -> None:
 @pytest.mark.extended
 def test_kinematic_passes_its_own_audit() -> None:
     judge = open_plugin("judge", parse_spec("kinematic"))
-    found = audit(judge, from_tabletop(60, seed=900_000), tabletop_violations(6, seed=900_000))
+    found = audit_judge(
+        judge, from_tabletop(60, seed=900_000), tabletop_violations(6, seed=900_000)
+    )
     assert shortfalls(found, 0.9, 0.95) == []
 
 

@@ -17,7 +17,7 @@ from phybench.cli.compare import compare
 from phybench.compare.differences import compare_pairs
 from phybench.compare.pairing import pair_runs
 from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
-from phybench.compare.sentences import sentence, table
+from phybench.compare.sentences import difference_table, sentence
 from phybench.errors import ConfigError
 from phybench.runs.cells import load_run
 
@@ -59,7 +59,7 @@ def test_one_run_is_compared_with_identity(tmp_path: Path) -> None:
     assert text.startswith("template against identity (tabletop, kinematic) raises joint success")
     assert "+14.0 points" in text
     assert "40 wins, 12 losses, 148 ties" in text
-    assert "| template × tabletop | identity × tabletop |" in table(found)
+    assert "| template × tabletop | identity × tabletop |" in difference_table(found)
 
 
 def test_an_undecided_difference_says_what_would_be_missed(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phybench.prompts.prompt_changes import (
-    diagnose,
     duplicates,
+    find_changes,
     is_refusal,
     latin_share,
     numbers,
@@ -22,7 +22,7 @@ REFINED = "2 red rubber balls are rolling down a wooden ramp; friction slows the
 
 
 def test_what_was_lost_and_added():
-    found = diagnose(PROMPT, REFINED, tokens=20, budget=226, similarity=0.9)
+    found = find_changes(PROMPT, REFINED, tokens=20, budget=226, similarity=0.9)
     assert found.words == 13
     assert found.growth == pytest.approx(13 / 8)
     assert found.lost_numbers == ("3",)
@@ -33,27 +33,27 @@ def test_what_was_lost_and_added():
 
 
 def test_lost_words_are_content_words_in_any_inflection():
-    found = diagnose("A dog's tail is wagging near the glasses", "Dogs wag beside a glass")
+    found = find_changes("A dog's tail is wagging near the glasses", "Dogs wag beside a glass")
     assert found.lost_words == ("tail", "near")
 
 
 def test_truncation_is_known_only_with_tokens_and_budget():
-    assert diagnose(PROMPT, REFINED).truncated is None
-    assert diagnose(PROMPT, REFINED, tokens=78).truncated is None
-    assert diagnose(PROMPT, REFINED, tokens=78, budget=77).truncated is True
-    assert diagnose(PROMPT, REFINED, tokens=77, budget=77).truncated is False
+    assert find_changes(PROMPT, REFINED).truncated is None
+    assert find_changes(PROMPT, REFINED, tokens=78).truncated is None
+    assert find_changes(PROMPT, REFINED, tokens=78, budget=77).truncated is True
+    assert find_changes(PROMPT, REFINED, tokens=77, budget=77).truncated is False
 
 
 @given(st.text())
 def test_a_text_loses_and_adds_nothing_to_itself(text):
-    found = diagnose(text, text)
+    found = find_changes(text, text)
     assert found.unchanged
     assert found.lost_numbers == found.lost_words == found.added_physics == ()
 
 
 @given(st.text(), st.text())
 def test_any_pair_can_be_diagnosed(prompt, refinement):
-    found = diagnose(prompt, refinement)
+    found = find_changes(prompt, refinement)
     assert found.words == len(refinement.split())
     assert math.isfinite(found.growth)
 
@@ -146,9 +146,9 @@ def test_similarities_are_cosines():
 def test_summary_counts_shares_and_leaves_unmeasured_things_open():
     found = summary(
         [
-            diagnose(PROMPT, REFINED, tokens=10, budget=8),
-            diagnose(PROMPT, PROMPT, tokens=6, budget=8),
-            diagnose(PROMPT, "I'm sorry, I can't."),
+            find_changes(PROMPT, REFINED, tokens=10, budget=8),
+            find_changes(PROMPT, PROMPT, tokens=6, budget=8),
+            find_changes(PROMPT, "I'm sorry, I can't."),
         ]
     )
     assert found["n"] == 3

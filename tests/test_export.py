@@ -11,7 +11,7 @@ from made_runs import make_run
 from typer.testing import CliRunner
 
 from phybench.cli.export import export as export_command
-from phybench.publish.export.files import Format, export
+from phybench.publish.export.files import Format, export_run
 from phybench.publish.export.rows import slugs
 from phybench.runs.cells import Run, load_run
 
@@ -36,7 +36,7 @@ def read(path: Path) -> Any:
 
 
 def test_inspect_logs_have_every_item_and_no_score_for_failures(run: Run, tmp_path: Path) -> None:
-    paths = export(run, "inspect", tmp_path / "out")
+    paths = export_run(run, "inspect", tmp_path / "out")
     assert len(paths) == 2
     log = read(paths[0])
     assert [(sample["id"], sample["epoch"]) for sample in log["samples"]][:2] == [
@@ -54,7 +54,7 @@ def test_inspect_logs_have_every_item_and_no_score_for_failures(run: Run, tmp_pa
 
 def test_inspect_reads_its_logs_back(run: Run, tmp_path: Path) -> None:
     inspect_log = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed")
-    path = export(run, "inspect", tmp_path / "out")[0]
+    path = export_run(run, "inspect", tmp_path / "out")[0]
     log = inspect_log.read_eval_log(str(path))
     assert log.eval.model == "phybench/identity+tabletop"
     assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(3 / 5)
@@ -62,7 +62,7 @@ def test_inspect_reads_its_logs_back(run: Run, tmp_path: Path) -> None:
 
 
 def test_lm_eval_results_have_rates_and_errors(run: Run, tmp_path: Path) -> None:
-    paths = export(run, "lm-eval", tmp_path / "out")
+    paths = export_run(run, "lm-eval", tmp_path / "out")
     results = [path for path in paths if path.name.startswith("results_")]
     assert {path.parent.name for path in results} == {"identity__tabletop", "a-..-b__tabletop"}
     found = read(results[0])["results"]["phybench_kinematic"]
@@ -76,12 +76,12 @@ def test_lm_eval_results_have_rates_and_errors(run: Run, tmp_path: Path) -> None
 
 def test_lm_eval_prints_its_results(run: Run, tmp_path: Path) -> None:
     utils = pytest.importorskip("lm_eval.utils", reason="lm-eval is not installed")
-    path = export(run, "lm-eval", tmp_path / "out")[0]
+    path = export_run(run, "lm-eval", tmp_path / "out")[0]
     assert "phybench_kinematic" in utils.make_table(read(path))
 
 
 def test_vbench_results_average_the_scored_clips(run: Run, tmp_path: Path) -> None:
-    found = read(export(run, "vbench", tmp_path / "out")[0])
+    found = read(export_run(run, "vbench", tmp_path / "out")[0])
     mean, videos = found["semantic_adherence"]
     assert mean == pytest.approx((5 + 4 + 2 + 5 + 5) / 5)
     assert len(videos) == 5
@@ -89,7 +89,7 @@ def test_vbench_results_average_the_scored_clips(run: Run, tmp_path: Path) -> No
 
 
 def test_failures_are_judged_clips_without_success(run: Run, tmp_path: Path) -> None:
-    (path,) = export(run, "failures", tmp_path / "out")
+    (path,) = export_run(run, "failures", tmp_path / "out")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["refiner"], row["prompt_id"], row["sa"], row["pc"]) for row in rows[:2]] == [
         ("identity", "p1", 2, 5),
@@ -101,7 +101,7 @@ def test_failures_are_judged_clips_without_success(run: Run, tmp_path: Path) -> 
 
 def test_parquet_has_one_row_per_item_and_judge(run: Run, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    (path,) = export(run, "parquet", tmp_path / "out")
+    (path,) = export_run(run, "parquet", tmp_path / "out")
     rows = parquet.read_table(path).to_pylist()
     assert len(rows) == 16
     states = [row["status"] for row in rows]
@@ -114,7 +114,7 @@ def test_parquet_has_one_row_per_item_and_judge(run: Run, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("format_", ["inspect", "lm-eval", "vbench", "failures"])
 def test_exporting_twice_gives_the_same_files(run: Run, tmp_path: Path, format_: Format) -> None:
-    first, second = (export(run, format_, tmp_path / name) for name in ("one", "two"))
+    first, second = (export_run(run, format_, tmp_path / name) for name in ("one", "two"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 

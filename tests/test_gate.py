@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from phybench.cli.gate import gate
 from phybench.errors import ConfigError
-from phybench.gate.baseline import Policy, read_baseline, record, write_baseline
+from phybench.gate.baseline import Policy, read_baseline, record_baseline, write_baseline
 from phybench.gate.check import check_run
-from phybench.gate.findings import Finding, Outcome, exit_code
+from phybench.gate.findings import CheckOutcome, GateFinding, exit_code
 from phybench.gate.health import entropy_bits
 from phybench.gate.levels import detectable_drop, judge_level, parser_level
 from phybench.judges.ratings.rating_text import read_rating
@@ -38,7 +38,7 @@ def run_with(folder: Path, sa: Scores, pc: Scores, **options: Any) -> Path:
     return make_run(folder, arms, judge="oracle", **options)
 
 
-def outcomes(findings: list[Finding], level: str) -> list[Outcome]:
+def outcomes(findings: list[GateFinding], level: str) -> list[CheckOutcome]:
     return [finding.outcome for finding in findings if finding.level == level]
 
 
@@ -50,16 +50,16 @@ def golden(tmp_path: Path) -> tuple[Path, Scores, Scores]:
 
 
 def test_a_baseline_survives_its_file(golden: tuple[Path, Scores, Scores], tmp_path: Path) -> None:
-    baseline = record(golden[0], Policy(margin=0.03))
+    baseline = record_baseline(golden[0], Policy(margin=0.03))
     write_baseline(baseline, tmp_path / "baseline.json")
     assert read_baseline(tmp_path / "baseline.json") == baseline
 
 
 def test_the_same_run_passes(golden: tuple[Path, Scores, Scores]) -> None:
-    findings = check_run(record(golden[0], Policy()), golden[0])
+    findings = check_run(record_baseline(golden[0], Policy()), golden[0])
     assert exit_code(findings) == 0
-    assert outcomes(findings, "judge") == [Outcome.OK]
-    assert set(outcomes(findings, "arm")) == {Outcome.OK}
+    assert outcomes(findings, "judge") == [CheckOutcome.OK]
+    assert set(outcomes(findings, "arm")) == {CheckOutcome.OK}
 
 
 def test_one_changed_score_on_a_golden_clip_fails(
@@ -68,8 +68,8 @@ def test_one_changed_score_on_a_golden_clip_fails(
     folder, sa, pc = golden
     changed = pc.copy()
     changed[7] = 6 - changed[7]
-    findings = check_run(record(folder, Policy()), run_with(tmp_path / "now", sa, changed))
-    failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
+    findings = check_run(record_baseline(folder, Policy()), run_with(tmp_path / "now", sa, changed))
+    failed = [finding for finding in findings if finding.outcome is CheckOutcome.FAIL]
     assert [finding.level for finding in failed] == ["judge"]
     assert "1 of 120 golden clips" in failed[0].message
     assert "p7/0" in failed[0].message
@@ -83,9 +83,9 @@ def test_a_tolerant_judge_check_bounds_the_mean_shift(
     noise = np.random.default_rng(1).integers(-1, 2, pc.shape)
     jittered = run_with(tmp_path / "noise", sa, np.clip(pc + noise, 1, 5))
     shifted = run_with(tmp_path / "shift", sa, np.clip(pc + 1, 1, 5))
-    baseline = record(folder, Policy(judge_tolerance=0.3))
-    assert outcomes(check_run(baseline, jittered), "judge") == [Outcome.OK]
-    assert outcomes(check_run(baseline, shifted), "judge") == [Outcome.FAIL]
+    baseline = record_baseline(folder, Policy(judge_tolerance=0.3))
+    assert outcomes(check_run(baseline, jittered), "judge") == [CheckOutcome.OK]
+    assert outcomes(check_run(baseline, shifted), "judge") == [CheckOutcome.FAIL]
 
 
 def test_a_worse_arm_fails_and_says_by_how_much(
@@ -95,8 +95,8 @@ def test_a_worse_arm_fails_and_says_by_how_much(
     worse = pc.copy()
     worse[:70] = 1
     now = run_with(tmp_path / "now", sa, worse)
-    findings = check_run(record(folder, Policy(judge_tolerance=4)), now)
-    failed = {finding.name for finding in findings if finding.outcome is Outcome.FAIL}
+    findings = check_run(record_baseline(folder, Policy(judge_tolerance=4)), now)
+    failed = {finding.name for finding in findings if finding.outcome is CheckOutcome.FAIL}
     assert "identity × tabletop, oracle: joint" in failed
     assert "identity × tabletop, oracle: pc" in failed
     assert "identity × tabletop, oracle: sa" not in failed
@@ -106,9 +106,9 @@ def test_lost_items_are_drift_too(golden: tuple[Path, Scores, Scores], tmp_path:
     folder, sa, pc = golden
     broken = sa.copy()
     broken[:20] = -2
-    findings = check_run(record(folder, Policy()), run_with(tmp_path / "now", broken, pc))
+    findings = check_run(record_baseline(folder, Policy()), run_with(tmp_path / "now", broken, pc))
     coverage = next(each for each in findings if each.name.endswith("coverage"))
-    assert coverage.outcome is Outcome.FAIL
+    assert coverage.outcome is CheckOutcome.FAIL
     assert coverage.numbers["change"] == pytest.approx(-20 / 120)
 
 
@@ -121,9 +121,9 @@ def test_a_changed_judge_without_golden_clips_blocks_the_arms(
     (now / "items.jsonl").write_text(rows)
     scores = (now / "scores.jsonl").read_text().replace('"clip": "', '"clip": "0')
     (now / "scores.jsonl").write_text(scores)
-    findings = check_run(record(folder, Policy()), now)
-    assert outcomes(findings, "judge") == [Outcome.BLOCKED]
-    assert outcomes(findings, "arm") == [Outcome.BLOCKED]
+    findings = check_run(record_baseline(folder, Policy()), now)
+    assert outcomes(findings, "judge") == [CheckOutcome.BLOCKED]
+    assert outcomes(findings, "arm") == [CheckOutcome.BLOCKED]
     assert exit_code(findings) == 2
 
 
@@ -132,12 +132,12 @@ def test_a_judge_that_always_says_four_fails_its_health_check(
 ) -> None:
     folder, sa, _ = golden
     constant = run_with(tmp_path / "now", np.full_like(sa, 4), np.full_like(sa, 4))
-    findings = check_run(record(folder, Policy()), constant)
+    findings = check_run(record_baseline(folder, Policy()), constant)
     spread = [each for each in findings if "spread" in each.name]
-    assert [each.outcome for each in spread] == [Outcome.FAIL, Outcome.FAIL]
+    assert [each.outcome for each in spread] == [CheckOutcome.FAIL, CheckOutcome.FAIL]
     assert spread[0].numbers == {"entropy_bits": 0.0, "modal_share": 1.0, "n": 120}
-    again = check_run(record(constant, Policy()), constant)
-    assert {each.outcome for each in again if "spread" in each.name} == {Outcome.UNDECIDED}
+    again = check_run(record_baseline(constant, Policy()), constant)
+    assert {each.outcome for each in again if "spread" in each.name} == {CheckOutcome.UNDECIDED}
     assert exit_code(again) == 0
     assert exit_code(again, strict=True) == 1
 
@@ -148,14 +148,14 @@ def test_parse_failures_fail_only_beyond_chance(
     folder, sa, pc = golden
     one, many = sa.copy(), sa.copy()
     one[0], many[:12] = np.nan, np.nan
-    baseline = record(folder, Policy())
+    baseline = record_baseline(folder, Policy())
 
-    def failures(name: str, values: Scores) -> Outcome:
+    def failures(name: str, values: Scores) -> CheckOutcome:
         findings = check_run(baseline, run_with(tmp_path / name, values, pc))
         return next(each.outcome for each in findings if "failed judgements" in each.name)
 
-    assert failures("one", one) is Outcome.OK
-    assert failures("many", many) is Outcome.FAIL
+    assert failures("one", one) is CheckOutcome.OK
+    assert failures("many", many) is CheckOutcome.FAIL
 
 
 def test_entropy_of_known_distributions() -> None:
@@ -178,20 +178,20 @@ def test_frozen_replies_are_read_again_exactly(tmp_path: Path) -> None:
     sa = np.array([[4.0], [2.0], [np.nan]])
     at = [(number, "identity", "tabletop") for number in range(3)]
     replies = dict(zip(at, ["4/5", "two", "between 3 and 4"], strict=True))
-    baseline = record(run_with(tmp_path / "run", sa, sa, replies=replies), Policy())
-    assert parser_level(baseline, "oracle", ReadsRatings()).outcome is Outcome.OK
+    baseline = record_baseline(run_with(tmp_path / "run", sa, sa, replies=replies), Policy())
+    assert parser_level(baseline, "oracle", ReadsRatings()).outcome is CheckOutcome.OK
     # A reader that takes another scale no longer accepts "4/5".
     changed = parser_level(baseline, "oracle", ReadsRatings(high=7))
-    assert changed.outcome is Outcome.FAIL
+    assert changed.outcome is CheckOutcome.FAIL
     assert "SA 4 PC 4 → failed" in changed.message
-    assert parser_level(baseline, "oracle", None).outcome is Outcome.SKIPPED
+    assert parser_level(baseline, "oracle", None).outcome is CheckOutcome.SKIPPED
 
 
 def test_other_prompts_seeds_or_judges_cannot_be_checked(
     golden: tuple[Path, Scores, Scores], tmp_path: Path
 ) -> None:
     folder, sa, pc = golden
-    baseline = record(folder, Policy())
+    baseline = record_baseline(folder, Policy())
     with pytest.raises(ConfigError, match="baseline's seed"):
         check_run(baseline, run_with(tmp_path / "seed", sa, pc, seed=1))
     with pytest.raises(ConfigError, match="baseline's prompts"):
@@ -205,7 +205,7 @@ def test_an_unfinished_run_is_refused(golden: tuple[Path, Scores, Scores]) -> No
     header = json.loads((golden[0] / "run.json").read_text())
     (golden[0] / "run.json").write_text(json.dumps({**header, "status": "running"}))
     with pytest.raises(ConfigError, match="finished run"):
-        record(golden[0], Policy())
+        record_baseline(golden[0], Policy())
 
 
 @pytest.mark.parametrize("prompts", [50, 150, 500])
@@ -213,7 +213,7 @@ def test_no_drift_no_alarm_and_the_claimed_drift_is_seen(prompts: int, tmp_path:
     """Noise flips 20 % of the outcomes; alarms at most 1 %, and >= 80 % at the claimed drop."""
     rng = np.random.default_rng(prompts)
     sa, pc = np.full((prompts, 1), 5.0), drawn(rng, prompts)
-    baseline = record(run_with(tmp_path / "run", sa, pc), Policy(judge_tolerance=4))
+    baseline = record_baseline(run_with(tmp_path / "run", sa, pc), Policy(judge_tolerance=4))
     items = baseline.items
     alpha = 0.01 / 4  # joint, SA, PC and coverage of one arm
     claimed = detectable_drop(prompts, 0.2, alpha, margin=0.05)
@@ -239,8 +239,10 @@ def test_no_drift_no_alarm_and_the_claimed_drift_is_seen(prompts: int, tmp_path:
     assert alarm_rate(claimed, 40) >= 25 / 40
 
 
-def _alarm(findings: list[Finding]) -> bool:
-    return any(each.outcome is Outcome.FAIL and each.name.endswith("joint") for each in findings)
+def _alarm(findings: list[GateFinding]) -> bool:
+    return any(
+        each.outcome is CheckOutcome.FAIL and each.name.endswith("joint") for each in findings
+    )
 
 
 def _with(baseline: Any, pc: NDArray[np.float64]) -> Any:
@@ -254,9 +256,9 @@ def _with(baseline: Any, pc: NDArray[np.float64]) -> Any:
 
 
 def test_judge_level_needs_unchanged_bytes(golden: tuple[Path, Scores, Scores]) -> None:
-    baseline = record(golden[0], Policy())
-    assert judge_level(baseline, "oracle", {}, due=True).outcome is Outcome.BLOCKED
-    assert judge_level(baseline, "oracle", {}, due=False).outcome is Outcome.SKIPPED
+    baseline = record_baseline(golden[0], Policy())
+    assert judge_level(baseline, "oracle", {}, due=True).outcome is CheckOutcome.BLOCKED
+    assert judge_level(baseline, "oracle", {}, due=False).outcome is CheckOutcome.SKIPPED
 
 
 def test_policy_refuses_values_out_of_range() -> None:

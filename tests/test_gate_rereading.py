@@ -12,9 +12,9 @@ import pytest
 from harness import do_run, run_config
 
 from phybench import ConfigError, Failure, PluginInfo, Score
-from phybench.gate.baseline import Baseline, Policy, record
+from phybench.gate.baseline import Baseline, Policy, record_baseline
 from phybench.gate.check import check_run
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.judges.ensemble import combining
 from phybench.judges.ratings import rating_replies
 from phybench.judges.vlm import replies as vlm_replies
@@ -35,10 +35,10 @@ def frozen(folder: Path, *judges: str, count: int = 8) -> Baseline:
         limit=count,
     )
     do_run(config, folder, folder.with_name("cache"))
-    return record(folder, Policy(judge_tolerance=4))
+    return record_baseline(folder, Policy(judge_tolerance=4))
 
 
-def parser(baseline: Baseline, folder: Path) -> Finding:
+def parser(baseline: Baseline, folder: Path) -> GateFinding:
     (finding,) = [each for each in check_run(baseline, folder) if each.level == "parser"]
     return finding
 
@@ -84,10 +84,10 @@ def test_videophy2_is_reread_without_its_weights(
     baseline = frozen(tmp_path / "run", judge, count=4)
     shutil.rmtree(tmp_path / "owl")
     same = parser(baseline, tmp_path / "run")
-    assert (same.outcome, same.numbers) == (Outcome.OK, {"replies": 4, "changed": 0})
+    assert (same.outcome, same.numbers) == (CheckOutcome.OK, {"replies": 4, "changed": 0})
     monkeypatch.setattr(rating_replies, part, changed)
     other = parser(baseline, tmp_path / "run")
-    assert other.outcome is Outcome.FAIL
+    assert other.outcome is CheckOutcome.FAIL
     assert other.numbers["changed"] >= 1
 
 
@@ -129,11 +129,11 @@ def test_vlm_is_reread_without_server_and_key(tmp_path, monkeypatch, options, re
         baseline = frozen(tmp_path / "run", judge)
     monkeypatch.delenv("JUDGE_KEY")
     same = parser(baseline, tmp_path / "run")
-    assert (same.outcome, same.numbers) == (Outcome.OK, {"replies": replies, "changed": 0})
+    assert (same.outcome, same.numbers) == (CheckOutcome.OK, {"replies": replies, "changed": 0})
     # A reader of plain numbers only: "4/5" becomes unreadable.
     monkeypatch.setattr(vlm_replies, "read_rating", lambda *_: None)
     other = parser(baseline, tmp_path / "run")
-    assert (other.outcome, other.numbers["changed"]) == (Outcome.FAIL, 1)
+    assert (other.outcome, other.numbers["changed"]) == (CheckOutcome.FAIL, 1)
 
 
 def test_an_ensemble_is_reread_with_its_members_parsers(tmp_path, owl, monkeypatch):
@@ -146,17 +146,17 @@ def test_an_ensemble_is_reread_with_its_members_parsers(tmp_path, owl, monkeypat
         baseline = frozen(tmp_path / "run", f"ensemble:members=[{members}],as=judge")
     shutil.rmtree(tmp_path / "owl")
     same = parser(baseline, tmp_path / "run")
-    assert (same.outcome, same.numbers) == (Outcome.OK, {"replies": 5, "changed": 0})
+    assert (same.outcome, same.numbers) == (CheckOutcome.OK, {"replies": 5, "changed": 0})
     with monkeypatch.context() as patch:
         patch.setattr(rating_replies, "read_rating", lambda *_: 5)
         assert parser(baseline, tmp_path / "run").numbers["changed"] == 2
     monkeypatch.setitem(combining._MERGES, "mean", min)
-    assert parser(baseline, tmp_path / "run").outcome is Outcome.FAIL
+    assert parser(baseline, tmp_path / "run").outcome is CheckOutcome.FAIL
 
 
 def test_a_judge_without_replies_is_not_reread(tmp_path):
     baseline = frozen(tmp_path / "run", "oracle", count=2)
-    assert parser(baseline, tmp_path / "run").outcome is Outcome.SKIPPED
+    assert parser(baseline, tmp_path / "run").outcome is CheckOutcome.SKIPPED
 
 
 class Plain:

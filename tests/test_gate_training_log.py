@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from phybench.cli.gate import gate
 from phybench.errors import ConfigError
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.gate.training_log import TrainingLog, check_log, read_log, window_p
 
 STEPS = 200
@@ -21,7 +21,7 @@ def series(start: float, end: float, noise: float, seed: int) -> NDArray[np.floa
     return np.linspace(start, end, STEPS) + np.random.default_rng(seed).normal(0, noise, STEPS)
 
 
-def found(columns: Mapping[str, NDArray[np.float64]], *, still: bool = False) -> list[Finding]:
+def found(columns: Mapping[str, NDArray[np.float64]], *, still: bool = False) -> list[GateFinding]:
     return check_log(TrainingLog(Path("log"), columns), still=still)
 
 
@@ -33,14 +33,14 @@ def test_honest_learning_passes() -> None:
         "kl": series(0, 0.2, 0.02, 3),
     }
     findings = found(columns)
-    assert [finding.outcome for finding in findings] == [Outcome.OK, Outcome.OK]
+    assert [finding.outcome for finding in findings] == [CheckOutcome.OK, CheckOutcome.OK]
     assert "Not logged: motion." in findings[1].message
 
 
 def test_reward_up_while_the_holdout_stays_flat_is_hacking() -> None:
     columns = {"reward": series(0.3, 0.6, 0.05, 0), "holdout": series(0.3, 0.3, 0.05, 1)}
     hacking = found(columns)[1]
-    assert hacking.outcome is Outcome.FAIL
+    assert hacking.outcome is CheckOutcome.FAIL
     assert "hold-out judge lags" in hacking.message
 
 
@@ -58,7 +58,7 @@ def test_a_holdout_that_speaks_rarely_and_rises_along_is_no_alarm() -> None:
                 "holdout": evaluations(0.25, 0.45, 0.03, 2000 + seed),
             }
         )[1].outcome
-        is Outcome.FAIL
+        is CheckOutcome.FAIL
         for seed in range(60)
     ]
     assert sum(alarms) <= 3
@@ -70,37 +70,37 @@ def test_a_reward_that_only_its_curriculum_lifts_is_no_hacking() -> None:
         "evaluated": evaluations(0.4, 0.4, 0.02, 1),
         "holdout": evaluations(0.4, 0.4, 0.02, 2),
     }
-    assert found(columns)[1].outcome is not Outcome.FAIL
+    assert found(columns)[1].outcome is not CheckOutcome.FAIL
     lifted = {**columns, "evaluated": evaluations(0.4, 0.7, 0.02, 1)}
-    assert found(lifted)[1].outcome is Outcome.FAIL
+    assert found(lifted)[1].outcome is CheckOutcome.FAIL
 
 
 def test_windows_of_a_changing_reward_are_not_compared() -> None:
     columns = {"reward": series(0.6, 0.3, 0.05, 0), "weight": np.linspace(1, 0.1, STEPS)}
-    assert found(columns)[0].outcome is Outcome.SKIPPED
+    assert found(columns)[0].outcome is CheckOutcome.SKIPPED
 
 
 def test_two_of_length_kl_and_motion_fail_one_is_said() -> None:
     reward = series(0.3, 0.6, 0.05, 0)
     longer, still = series(80, 200, 5, 1), series(1.0, 0.2, 0.05, 2)
-    assert found({"reward": reward, "length": longer})[1].outcome is Outcome.UNDECIDED
+    assert found({"reward": reward, "length": longer})[1].outcome is CheckOutcome.UNDECIDED
     both = found({"reward": reward, "length": longer, "motion": still})[1]
-    assert both.outcome is Outcome.FAIL
+    assert both.outcome is CheckOutcome.FAIL
     assert "grow from" in both.message
     assert "stand still" in both.message
 
 
 def test_a_falling_reward_is_drift_and_a_rising_one_only_when_it_should_be_still() -> None:
     rising, falling = series(0.3, 0.6, 0.05, 0), series(0.6, 0.3, 0.05, 0)
-    assert found({"reward": falling})[0].outcome is Outcome.FAIL
-    assert found({"reward": rising})[0].outcome is Outcome.OK
-    assert found({"reward": rising}, still=True)[0].outcome is Outcome.FAIL
+    assert found({"reward": falling})[0].outcome is CheckOutcome.FAIL
+    assert found({"reward": rising})[0].outcome is CheckOutcome.OK
+    assert found({"reward": rising}, still=True)[0].outcome is CheckOutcome.FAIL
 
 
 def test_no_drift_no_alarm() -> None:
     """At a true 0.1 % per log, two alarms in 60 logs have a chance below 0.2 %."""
     alarms = [
-        found({"reward": series(0.5, 0.5, 0.1, seed)}, still=True)[0].outcome is Outcome.FAIL
+        found({"reward": series(0.5, 0.5, 0.1, seed)}, still=True)[0].outcome is CheckOutcome.FAIL
         for seed in range(60)
     ]
     assert sum(alarms) <= 1
@@ -118,7 +118,7 @@ def test_window_test_agrees_with_scipy() -> None:
 
 
 def test_short_logs_block() -> None:
-    assert found({"reward": np.ones(10)})[0].outcome is Outcome.BLOCKED
+    assert found({"reward": np.ones(10)})[0].outcome is CheckOutcome.BLOCKED
 
 
 def test_reads_trainer_state_and_jsonl(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from phybench.planning.plan import Plan, build_plan, warnings
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening
-from phybench.running.runner import Outcome, execute
+from phybench.running.runner import RunOutcome, execute
 from phybench.units.cache import Cache
 from phybench.units.codec import refiner_request_from_json, request_to_json
 from phybench.workers.choice import make_executor
@@ -98,7 +98,7 @@ def plan_of(talker: Any, reader: Reader, prompts: Sequence[str], **changes: Any)
     return replace(build_plan(config), **{**plugins, "retry_over_budget": True, **changes})
 
 
-def done(plan: Plan, folder: str = "out") -> Outcome:
+def done(plan: Plan, folder: str = "out") -> RunOutcome:
     with Cache(Path("cache")) as units:
         return execute(
             plan,

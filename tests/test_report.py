@@ -17,7 +17,7 @@ from made_runs import make_run
 from typer.testing import CliRunner
 
 from phybench.cli.report import report
-from phybench.publish.report.page import inert_json, render
+from phybench.publish.report.page import inert_json, render_page
 from phybench.runs.cells import load_run
 from phybench.video.video_file import write_frames
 
@@ -66,7 +66,7 @@ def page_data(page: str) -> Any:
 
 def test_texts_survive_and_stay_texts(tmp_path: Path) -> None:
     run = load_run(hostile_run(tmp_path / "run"))
-    page = render(run, tmp_path / "report.html", clips="none", baseline="identity")
+    page = render_page(run, tmp_path / "report.html", clips="none", baseline="identity")
     data = page_data(page)
     assert {prompt["id"]: prompt["text"] for prompt in data["prompts"]} == HOSTILE
     assert data["groups"] == list(GROUPS)
@@ -80,7 +80,7 @@ def test_texts_survive_and_stay_texts(tmp_path: Path) -> None:
 
 def test_failures_replies_and_comparisons_are_there(tmp_path: Path) -> None:
     run = load_run(hostile_run(tmp_path / "run"))
-    page = render(run, tmp_path / "report.html", clips="none", baseline="identity")
+    page = render_page(run, tmp_path / "report.html", clips="none", baseline="identity")
     items = page_data(page)["prompts"][3]["items"]
     assert items[0]["e"] == "generate (error): out of memory"
     assert items[1]["s"]["kinematic"][0] == "failed"
@@ -102,7 +102,7 @@ def test_clips_go_beside_or_into_the_page(tmp_path: Path, clip: Path) -> None:
 
 def test_a_lost_clip_is_left_out(tmp_path: Path) -> None:
     run = load_run(hostile_run(tmp_path / "run", tmp_path / "gone.mp4"))
-    page = render(run, tmp_path / "report.html", clips="beside", baseline="identity")
+    page = render_page(run, tmp_path / "report.html", clips="beside", baseline="identity")
     assert all("c" not in item for prompt in page_data(page)["prompts"] for item in prompt["items"])
 
 
@@ -120,7 +120,7 @@ def test_a_prompt_files_columns_come_with_the_run(tmp_path: Path) -> None:
     )
     do_run(config, tmp_path / "run", tmp_path / "cache")
     run = load_run(tmp_path / "run")
-    data = page_data(render(run, tmp_path / "r.html", clips="none", baseline="identity"))
+    data = page_data(render_page(run, tmp_path / "r.html", clips="none", baseline="identity"))
     assert data["groups"] == ["action"]
     assert [prompt["groups"] for prompt in data["prompts"]] == [["drop"], ["drop"], ["rest"]]
 
@@ -138,7 +138,7 @@ def big_run(folder: Path, prompts: int) -> Path:
 def test_10_000_items_take_less_than_ten_seconds(tmp_path: Path) -> None:
     folder = big_run(tmp_path / "run", 5_000)
     start = time.perf_counter()
-    render(load_run(folder), tmp_path / "report.html", clips="none", baseline="identity")
+    render_page(load_run(folder), tmp_path / "report.html", clips="none", baseline="identity")
     assert time.perf_counter() - start < 10
 
 

@@ -31,7 +31,7 @@ from .service import (
     rejected,
 )
 from .transport import (
-    Answer,
+    HttpAnswer,
     ask,
     check_base_url,
     excerpt,
@@ -185,7 +185,7 @@ class FalQueue:
             raise failed("protocol", "The service named an address that is not its own.")
         return url
 
-    def _result(self, answer: Answer) -> Finished | Waiting | Ended:
+    def _result(self, answer: HttpAnswer) -> Finished | Waiting | Ended:
         if answer.status == 400 and "in progress" in excerpt(answer.data):
             return Waiting(queued=False)
         if answer.status >= 400:
@@ -197,7 +197,7 @@ class FalQueue:
         return Finished(video["url"], meta=told)
 
 
-def _failure(answer: Answer) -> Failure:
+def _failure(answer: HttpAnswer) -> Failure:
     text = excerpt(answer.data)
     if any(word in text for word in _REFUSALS):
         return Failure("refused_input", f"The service refused the prompt: {text}")

@@ -33,7 +33,7 @@ _STOPPING = frozenset({"auth", "credit", "daily-limit", "cost-limit"})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """How long to wait and how much to spend.
 
     Args:
@@ -75,7 +75,7 @@ class JobRunner:
         name: str,
         service: VideoService,
         ledger: Ledger,
-        limits: Limits,
+        limits: JobLimits,
         *,
         identity: str,
     ) -> None:

@@ -14,7 +14,7 @@ from phybench.errors import ConfigError, MissingExtraError
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import VideoSettings
 
-from .jobs import Limits
+from .jobs import JobLimits
 
 
 def _mapping(value: object) -> object:
@@ -69,7 +69,7 @@ def make_limits(
     max_usd: float | None,
     usd_per_clip: float | None,
     resubmit_ambiguous: bool,
-) -> Limits:
+) -> JobLimits:
     """Check and collect the limits.
 
     Raises:
@@ -80,7 +80,7 @@ def make_limits(
             "Expected `usd_per_second` to be given with `max_usd`: without a price the ceiling "
             "cannot be kept."
         )
-    return Limits(
+    return JobLimits(
         poll_s=poll_s,
         job_s=job_s,
         queue_s=queue_s,

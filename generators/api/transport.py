@@ -28,7 +28,7 @@ _GONE = (403, 404, 410)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A service's answer.
 
     Args:
@@ -65,7 +65,7 @@ def new_client(headers: Mapping[str, str] | None = None) -> httpx.Client:
     )
 
 
-def ask(client: httpx.Client, url: str) -> Answer:
+def ask(client: httpx.Client, url: str) -> HttpAnswer:
     """GET a JSON answer of any status.
 
     Raises:
@@ -81,7 +81,7 @@ def ask(client: httpx.Client, url: str) -> Answer:
         raise transient("connection", f"The connection broke: {error!r}") from None
 
 
-def submit(client: httpx.Client, url: str, body: Mapping[str, Any]) -> Answer:
+def submit(client: httpx.Client, url: str, body: Mapping[str, Any]) -> HttpAnswer:
     """POST a job.
 
     Raises:
@@ -103,7 +103,9 @@ def submit(client: httpx.Client, url: str, body: Mapping[str, Any]) -> Answer:
     return answer
 
 
-def _answer(client: httpx.Client, method: str, url: str, body: Mapping[str, Any] | None) -> Answer:
+def _answer(
+    client: httpx.Client, method: str, url: str, body: Mapping[str, Any] | None
+) -> HttpAnswer:
     with client.stream(method, url, json=body) as response:
         chunks, size = [], 0
         for chunk in response.iter_bytes():
@@ -118,7 +120,7 @@ def _answer(client: httpx.Client, method: str, url: str, body: Mapping[str, Any]
             if response.status_code < 400:
                 raise
             data = raw[:1000].decode("utf-8", "replace")
-        return Answer(response.status_code, data, response.headers)
+        return HttpAnswer(response.status_code, data, response.headers)
 
 
 def excerpt(data: Any) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 
-from ..checkpoint_files import folder_digest
+from ..checkpoint_files import checkpoint_digest
 from ..device import accelerator, resolve_device
 from ..pixels import to_frames
 from ..video_settings import (
@@ -297,8 +297,8 @@ class DiffusersVideo:
         return {
             "generator": "diffusers-1",
             "pipeline": self._card.pipeline,
-            "weights": folder_digest(plan.folder),
-            "adapter": folder_digest(plan.adapter) if plan.adapter else "",
+            "weights": checkpoint_digest(plan.folder),
+            "adapter": checkpoint_digest(plan.adapter) if plan.adapter else "",
             "variant": self._card.variant,
             "call": self._call,
             "budget": self._card.budget,

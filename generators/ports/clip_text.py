@@ -23,7 +23,7 @@ def load_clip_tokenizer(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(folder, pad_token=end, local_files_only=True)
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """OpenCLIP's cleaning: mended characters, entities resolved twice, spaces collapsed, lower."""
     import ftfy
 

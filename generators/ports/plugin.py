@@ -151,7 +151,7 @@ class PortedGenerator:
         return Frames(made.frames, made.fps, {**made.meta, **meta})
 
 
-def describe(
+def describe_port(
     name: str,
     *,
     revision: str,

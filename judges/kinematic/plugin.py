@@ -85,7 +85,7 @@ def judge(assessment: Assessment, prompt: str, limits: Thresholds) -> Score:
     if assessment.reason or assessment.observation is None or assessment.kinds is None:
         return Score.unscored(assessment.reason, details={"noise": round(assessment.noise, 2)})
     pc = physical_commonsense(assessment)
-    details = describe(assessment) | {"pc": pc}
+    details = describe_assessment(assessment) | {"pc": pc}
     asked = understand(prompt)
     if not asked.family and not asked.wants:
         return Score.unscored("the prompt asks for nothing that this judge knows", details=details)
@@ -115,7 +115,7 @@ def physical_commonsense(assessment: Assessment) -> float:
     return 3.0 if strongest < CLEAR else 2.0
 
 
-def describe(assessment: Assessment) -> dict[str, Any]:
+def describe_assessment(assessment: Assessment) -> dict[str, Any]:
     """The measurements as JSON values."""
     return {
         "violations": [

@@ -118,7 +118,7 @@ class OwlConfig(BaseModel):
         return self
 
 
-def read_config(path: Path) -> OwlConfig:
+def read_owl_config(path: Path) -> OwlConfig:
     """Read a checkpoint's ``config.json``.
 
     Raises:

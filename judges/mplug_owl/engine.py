@@ -51,7 +51,7 @@ Answer = Callable[[Loaded, Tensor, Sequence[JudgeRequest]], Sequence[Result]]
 """From clips' embeddings (C, media tokens, width) and requests to one result each."""
 
 
-def load(settings: Settings) -> Loaded:
+def load_owl(settings: Settings) -> Loaded:
     """Load a checkpoint.
 
     Raises:
@@ -80,7 +80,7 @@ def load(settings: Settings) -> Loaded:
     return Loaded(model, tokenizer, dialogue, settings.device)
 
 
-class Engine:
+class OwlEngine:
     """Scores clips in batches.
 
     Args:

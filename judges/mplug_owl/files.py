@@ -12,7 +12,7 @@ from phybench.machine.digest import file_digest, text_digest
 from phybench.machine.files import read_json
 from phybench.machine.model_folders import find_checkpoint, folder_digest, places
 
-from .config import OwlConfig, read_config
+from .config import OwlConfig, read_owl_config
 
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.model"
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -93,7 +93,7 @@ def find_files(model: str, published: Published) -> OwlFiles:
     weights, absent = _weights(folder)
     if missing or absent:
         raise _missing(published, model, [*missing, *absent], [folder])
-    config = read_config(folder / _CONFIG)
+    config = read_owl_config(folder / _CONFIG)
     return OwlFiles(folder, found.revision, config, folder / _TOKENIZER, weights)
 
 

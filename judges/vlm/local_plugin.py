@@ -14,8 +14,8 @@ from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtyp
 from phybench.machine.model_folders import find_model
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
-from .questions import Choice, fingerprint, questioning, recorded_replies
-from .scoring import Combine, Questioning, RecordedReplies, score_clips
+from .questions import Choice, question_fingerprint, questioning, recorded_replies
+from .scoring import Combine, Questioning, RecordedReplies, score_by_questions
 
 if TYPE_CHECKING:
     from .transformers_answers import LocalAnswers
@@ -106,7 +106,7 @@ class VlmLocal:
                 "device": self._device,
                 "dtype": self._dtype,
                 "libraries": {name: version(name) for name in ("torch", "transformers")},
-                **fingerprint(self._how),
+                **question_fingerprint(self._how),
             },
             max_batch=8,
             scale=LIKERT,
@@ -120,7 +120,7 @@ class VlmLocal:
 
         if self._answers is None:
             self._answers = LocalAnswers(self._found.path, device=self._device, dtype=self._dtype)
-        return score_clips(requests, self._how, self._answers)
+        return score_by_questions(requests, self._how, self._answers)
 
     def reread(self, reply: str) -> Score | Failure:
         """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""

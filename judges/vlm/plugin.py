@@ -12,8 +12,8 @@ from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo
 from phybench.services.chat_client import ChatClient, Endpoint
 from phybench.video.chat_parts import MediaForm
 
-from .questions import Choice, fingerprint, questioning, recorded_replies
-from .scoring import Combine, RecordedReplies, score_clips
+from .questions import Choice, question_fingerprint, questioning, recorded_replies
+from .scoring import Combine, RecordedReplies, score_by_questions
 
 if TYPE_CHECKING:
     from phybench.plugins.contracts import PlannedRun
@@ -133,7 +133,7 @@ class Vlm:
             name=name or model,
             revision=model,
             licence=licence,
-            fingerprint={"base_url": base_url, "model": model, **fingerprint(self._how)},
+            fingerprint={"base_url": base_url, "model": model, **question_fingerprint(self._how)},
             max_batch=2 * concurrency,
             scale=LIKERT,
             extra="api",
@@ -141,7 +141,7 @@ class Vlm:
 
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Score clips; rules are asked where the template has a wording for them."""
-        return score_clips(requests, self._how, self._connected().complete)
+        return score_by_questions(requests, self._how, self._connected().complete)
 
     def reread(self, reply: str) -> Score | Failure:
         """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""

@@ -14,7 +14,7 @@ from phybench.video.chat_parts import Media, MediaForm
 from ..ratings import rating_text as readings
 from . import replies as vlm_replies
 from .scoring import Combine, Questioning, RecordedReplies
-from .template import Ask, Template, load_template
+from .template import Ask, QuestionTemplate, load_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def recorded_replies(options: Mapping[str, Any]) -> RecordedReplies:
     return RecordedReplies(how)
 
 
-def fingerprint(how: Questioning) -> dict[str, Any]:
+def question_fingerprint(how: Questioning) -> dict[str, Any]:
     """What of the questions and their reading can change a score."""
     return {
         "template": how.template.model_dump(mode="json", by_alias=True),
@@ -110,7 +110,7 @@ def fingerprint(how: Questioning) -> dict[str, Any]:
     }
 
 
-def _with_asks(template: Template, choice: Choice) -> Template:
+def _with_asks(template: QuestionTemplate, choice: Choice) -> QuestionTemplate:
     names = [ask.name for ask in template.asks]
     wanted = names if choice.asks is None else choice.asks
     if unknown := [name for name in wanted if name not in names]:
@@ -143,7 +143,7 @@ def _worded(ask: Ask, wording: str) -> Ask:
     return ask.model_copy(update={"text": text})
 
 
-def _media(template: Template, choice: Choice) -> Media:
+def _media(template: QuestionTemplate, choice: Choice) -> Media:
     if template.media is None and not choice.media:
         raise ConfigError(
             "Expected `media` to be images, frames or video: this template leaves open how the "

@@ -15,7 +15,7 @@ from phybench.video.chat_parts import ClipParts, Media, clip_parts
 from phybench.video.video_file import VideoError
 
 from .replies import Judgement, UnreadableError, read_reply
-from .template import Ask, Template
+from .template import Ask, QuestionTemplate
 
 Combine = Literal["vote", "mean"]
 Answer = Callable[[Sequence[ChatRequest]], Sequence[Reply | Failure]]
@@ -36,7 +36,7 @@ class Questioning:
         structured: Whether the server enforces the template's JSON schemas.
     """
 
-    template: Template
+    template: QuestionTemplate
     media: Media
     sampling: Mapping[str, Any]
     limit_field: str
@@ -46,7 +46,7 @@ class Questioning:
     structured: bool
 
 
-def score_clips(
+def score_by_questions(
     requests: Sequence[JudgeRequest], how: Questioning, answer: Answer
 ) -> list[Score | Failure]:
     """Ask everything about all clips at once; one result per clip, in order.
@@ -69,7 +69,7 @@ def score_clips(
 
 @dataclass(frozen=True, slots=True)
 class RecordedReplies:
-    """Reads what :func:`score_clips` recorded, again and without asking anything.
+    """Reads what :func:`score_by_questions` recorded, again and without asking anything.
 
     Args:
         how: How the clips were asked about.

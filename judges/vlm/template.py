@@ -68,7 +68,7 @@ class Ask(_Strict):
         )
 
 
-class Template(_Strict):
+class QuestionTemplate(_Strict):
     """A judge's questions and how to put them.
 
     Args:
@@ -86,7 +86,7 @@ class Template(_Strict):
     max_tokens: int = Field(default=1024, ge=1)
 
     @model_validator(mode="after")
-    def _complete(self) -> Template:
+    def _complete(self) -> QuestionTemplate:
         given = {field for ask in self.asks for field in ask.fields}
         if not {"sa", "pc"} <= given:
             raise ValueError("the asks must give both sa and pc")
@@ -95,7 +95,7 @@ class Template(_Strict):
         return self
 
 
-def load_template(template: str | Mapping[str, Any]) -> Template:
+def load_template(template: str | Mapping[str, Any]) -> QuestionTemplate:
     """A template from a bundled name, a yaml file or a preset's inline mapping.
 
     Raises:
@@ -106,7 +106,7 @@ def load_template(template: str | Mapping[str, Any]) -> Template:
     else:
         source, content = "the inline template", template
     try:
-        return Template.model_validate(content)
+        return QuestionTemplate.model_validate(content)
     except (ValidationError, re.error) as error:
         raise ConfigError(f"Expected {source} to be complete, but {_problem(error)}.") from error
 

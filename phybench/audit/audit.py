@@ -95,7 +95,7 @@ class Audit:
     flags: tuple[str, ...] = field(default=())
 
 
-def audit(
+def audit_judge(
     judge: Opened,
     clips: Sequence[Intact],
     violations: Iterable[BrokenPair] = (),
@@ -315,7 +315,7 @@ def shortfalls(found: Audit, preference_bar: float, invariance_bar: float) -> li
     ]
 
 
-def to_json(found: Audit) -> Mapping[str, object]:
+def audit_json(found: Audit) -> Mapping[str, object]:
     """The audit as JSON values."""
 
     def number(value: float) -> float | None:

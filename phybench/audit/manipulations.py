@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from phybench.audit.regions import Frames, Thing, motion, moving_thing
+from phybench.audit.regions import Frames, MovingRegion, motion, moving_thing
 
 Change = Callable[[Frames, np.random.Generator], Frames | None]
 
@@ -92,7 +92,7 @@ def jump_cut(frames: Frames, rng: np.random.Generator) -> Frames | None:
     return np.concatenate([frames[: start + 1], frames[start + gap :]])
 
 
-def _whole(frames: Frames, start: int | None) -> Thing | None:
+def _whole(frames: Frames, start: int | None) -> MovingRegion | None:
     """The moving thing, if it is seen whole in every frame to come.
 
     Where it comes to rest for most of the clip it is part of the median that stands for the

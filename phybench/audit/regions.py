@@ -21,7 +21,7 @@ _COLOUR, _SIZE = 60.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class MovingRegion:
     """One moving region, followed through the clip.
 
     Args:
@@ -53,7 +53,7 @@ def motion(frames: Frames) -> NDArray[np.float64]:
     return np.asarray(steps.mean(axis=(1, 2)))
 
 
-def moving_thing(frames: Frames, start: int) -> Thing | None:
+def moving_thing(frames: Frames, start: int) -> MovingRegion | None:
     """The largest thing that moves around a frame, followed to the end of the clip.
 
     Args:
@@ -87,7 +87,7 @@ def moving_thing(frames: Frames, start: int) -> Thing | None:
             break
         current = min(regions, key=lambda region: before.distance(_Look.of(frames[number], region)))
         masks[number] = _grown(current)
-    return Thing(masks, background)
+    return MovingRegion(masks, background)
 
 
 @dataclass(frozen=True, slots=True)

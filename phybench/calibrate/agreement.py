@@ -23,7 +23,7 @@ _FEWEST_PROMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class AgreementEstimate:
     """A number with its interval; NaN where it is not defined (constant scores)."""
 
     value: float
@@ -45,7 +45,7 @@ class Agreement:
         human_rate: Success rate by people on the same clips.
     """
 
-    metrics: Mapping[str, Estimate]
+    metrics: Mapping[str, AgreementEstimate]
     confusion: Mapping[tuple[bool, bool], int]
     n: int
     prompts: int
@@ -91,7 +91,9 @@ def agreement(
     passed, wanted = first >= bars[0], second >= bars[1]
     return Agreement(
         {
-            name: Estimate(float(observed[name][0]), _interval(drawn[name], level, cells.prompts))
+            name: AgreementEstimate(
+                float(observed[name][0]), _interval(drawn[name], level, cells.prompts)
+            )
             for name in METRICS
         },
         {

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phybench.calibrate.agreement import METRICS, Agreement, Estimate, agreement
+from phybench.calibrate.agreement import METRICS, Agreement, AgreementEstimate, agreement
 from phybench.calibrate.prediction_powered import CorrectedRate, corrected_rate
 from phybench.calibrate.ranking import Ranking, ranking
-from phybench.calibrate.scores import MEASURES, Comparison
+from phybench.calibrate.scores import MEASURES, LabelledScores
 from phybench.errors import ConfigError
 from phybench.publish.text import escape_markdown
 from phybench.statistics.interval import Interval
@@ -48,7 +48,7 @@ class Calibration:
     corrected: Mapping[str, CorrectedRate]
 
 
-def calibrate(data: Comparison, *, level: float = 0.95, seed: int = 0) -> Calibration:
+def calibrate_judge(data: LabelledScores, *, level: float = 0.95, seed: int = 0) -> Calibration:
     """Compute the calibration of a judge.
 
     Raises:
@@ -86,7 +86,7 @@ def calibrate(data: Comparison, *, level: float = 0.95, seed: int = 0) -> Calibr
     return Calibration(data.judge.name, data.human.name, agreements, rankings, corrected)
 
 
-def _corrected(data: Comparison, level: float) -> dict[str, CorrectedRate]:
+def _corrected(data: LabelledScores, level: float) -> dict[str, CorrectedRate]:
     judge, human = data.judge.success("joint"), data.human.success("joint")
     found = {}
     for name in dict.fromkeys(data.generators):
@@ -107,7 +107,7 @@ def _grid(values: NDArray[np.float64], prompts: Sequence[str]) -> NDArray[np.flo
     return np.array([row + [math.nan] * (widest - len(row)) for row in clips.values()])
 
 
-def to_markdown(found: Calibration) -> str:
+def calibration_markdown(found: Calibration) -> str:
     """The calibration page."""
     first = found.agreements["joint"]
     lines = [
@@ -141,7 +141,7 @@ def _percent(rate: float) -> str:
     return f"{100 * rate:.1f} %"
 
 
-def _estimate(estimate: Estimate) -> str:
+def _estimate(estimate: AgreementEstimate) -> str:
     if math.isnan(estimate.value):
         return "–"
     return f"{estimate.value:.2f}{_ends(estimate.interval, 1, 2)}"
@@ -207,7 +207,7 @@ def _corrections(found: Mapping[str, CorrectedRate]) -> list[str]:
     ]
 
 
-def to_json(found: Calibration) -> dict[str, Any]:
+def calibration_json(found: Calibration) -> dict[str, Any]:
     """The calibration as JSON values; ``None`` where there is no number."""
     return {
         "schema_version": 1,
@@ -228,7 +228,7 @@ def _interval_row(interval: Interval) -> dict[str, Any]:
     return {**ends, "level": interval.level, "method": interval.method}
 
 
-def _estimate_row(one: Estimate) -> dict[str, Any]:
+def _estimate_row(one: AgreementEstimate) -> dict[str, Any]:
     return {"value": _number(one.value), **_interval_row(one.interval)}
 
 

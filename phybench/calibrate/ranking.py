@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phybench.calibrate.agreement import RESAMPLES, Estimate
+from phybench.calibrate.agreement import RESAMPLES, AgreementEstimate
 from phybench.statistics.interval import Interval, undefined
 from phybench.statistics.mcnemar import sign_flip_test
 from phybench.statistics.multiplicity import holm
@@ -36,8 +36,8 @@ class Ranking:
     generators: tuple[str, ...]
     human: tuple[Rate, ...]
     judge: tuple[Rate, ...]
-    spearman: Estimate
-    kendall: Estimate
+    spearman: AgreementEstimate
+    kendall: AgreementEstimate
     separated: int
     same_order: int
 
@@ -108,7 +108,7 @@ def _correlations(
     sizes: NDArray[np.float64],
     level: float,
     seed: int,
-) -> tuple[Estimate, Estimate]:
+) -> tuple[AgreementEstimate, AgreementEstimate]:
     prompts = sizes.shape[1]
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=RESAMPLES)
@@ -122,8 +122,8 @@ def _correlations(
         by_judge.sum(axis=1) / sizes.sum(axis=1), by_human.sum(axis=1) / sizes.sum(axis=1)
     )
     return (
-        Estimate(observed[0], _ends(draws[:, 0], level)),
-        Estimate(observed[1], _ends(draws[:, 1], level)),
+        AgreementEstimate(observed[0], _ends(draws[:, 0], level)),
+        AgreementEstimate(observed[1], _ends(draws[:, 1], level)),
     )
 
 

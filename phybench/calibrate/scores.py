@@ -54,7 +54,7 @@ class ScoredClips:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class LabelledScores:
     """A judge and people on the same clips.
 
     Args:
@@ -70,7 +70,7 @@ class Comparison:
     generators: tuple[str, ...]
 
 
-def from_run(run: Run, judge: str, human: str) -> Comparison:
+def from_run(run: Run, judge: str, human: str) -> LabelledScores:
     """Two judges of one run, one of which stands for people (``labels``, ``oracle``).
 
     Raises:
@@ -86,7 +86,7 @@ def from_run(run: Run, judge: str, human: str) -> Comparison:
     shape = run.cells[*arms[0], judge].status.shape
     prompts = np.repeat(np.array(run.prompt_ids, dtype=object), shape[1])
     generators = [f"{refiner} × {generator}" for refiner, generator in arms]
-    return Comparison(
+    return LabelledScores(
         _stacked(run, arms, judge),
         _stacked(run, arms, human),
         tuple(str(name) for _ in arms for name in prompts),

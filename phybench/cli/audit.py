@@ -37,8 +37,8 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Show a judge intact and broken clips, and changes that should not matter."""
-    from phybench.audit.audit import audit as run_audit
-    from phybench.audit.audit import shortfalls, to_json
+    from phybench.audit.audit import audit_json, shortfalls
+    from phybench.audit.audit import audit_judge as run_audit
     from phybench.audit.clips import from_table, from_tabletop, tabletop_violations
     from phybench.errors import ConfigError
     from phybench.plugins.spec import parse_spec
@@ -52,7 +52,7 @@ def audit(
     found = run_audit(opened, intact, pairs, seed=seed, progress=note)
     below = shortfalls(found, min_preference or 0.0, min_invariance or 0.0)
     if as_json:
-        emit_json({**to_json(found), "below": below})
+        emit_json({**audit_json(found), "below": below})
     else:
         _show(found)
     for sentence in below:

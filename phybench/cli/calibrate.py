@@ -10,7 +10,7 @@ import typer
 from phybench.cli.console import emit_json, note
 
 if TYPE_CHECKING:
-    from phybench.calibrate.scores import Comparison
+    from phybench.calibrate.scores import LabelledScores
 
 
 def calibrate(
@@ -39,8 +39,8 @@ def calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Say how far a judge agrees with people, and correct its rates by their labels."""
-    from phybench.calibrate.page import calibrate as compute
-    from phybench.calibrate.page import to_json, to_markdown
+    from phybench.calibrate.page import calibrate_judge as compute
+    from phybench.calibrate.page import calibration_json, calibration_markdown
     from phybench.errors import ConfigError
     from phybench.machine.files import write_text
 
@@ -56,20 +56,20 @@ def calibrate(
     else:
         data = _scored(judge, labels or Path(), root, cache)
     found = compute(data, level=level, seed=seed)
-    page = to_markdown(found)
+    page = calibration_markdown(found)
     if output is not None:
         write_text(output, page)
     if as_json:
-        emit_json(to_json(found))
+        emit_json(calibration_json(found))
     elif output is None:
         typer.echo(page)
     else:
         note(f"Written: {output}")
 
 
-def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> Comparison:
+def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> LabelledScores:
     """Judge the labelled clips; known scores come from the cache."""
-    from phybench.calibrate.scores import Comparison, human_labels, judge_scores, names_in
+    from phybench.calibrate.scores import LabelledScores, human_labels, judge_scores, names_in
     from phybench.machine.folders import default_folder
     from phybench.plugins.spec import parse_spec
     from phybench.running.clip_table import load_clips, score_clips
@@ -83,4 +83,4 @@ def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> 
     with Cache(cache or default_folder()) as units:
         scored = score_clips(table, [judge], units, lambda *_: None)
     scores = judge_scores(info.name, info.scale, scored.rows)
-    return Comparison(scores, people, tuple(prompts), tuple(generators))
+    return LabelledScores(scores, people, tuple(prompts), tuple(generators))

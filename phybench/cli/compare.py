@@ -60,7 +60,7 @@ def _measured(
 ) -> dict[str, Any]:
     from phybench.compare.differences import compare_pairs
     from phybench.compare.pairing import pair_runs
-    from phybench.compare.sentences import COLUMNS, row, sentence
+    from phybench.compare.sentences import COLUMNS, difference_row, sentence
     from phybench.machine.files import write_text
     from phybench.publish.text import csv_text
     from phybench.runs.cells import load_run
@@ -71,25 +71,27 @@ def _measured(
     remarks = [*pairing.refused, *(pair.left_out for pair in pairing.pairs if pair.left_out)]
     simulated = any(run.header["simulated"] for run in runs)
     if csv is not None:
-        write_text(csv, csv_text(COLUMNS, [row(each) for each in comparisons]))
+        write_text(csv, csv_text(COLUMNS, [difference_row(each) for each in comparisons]))
     for remark in remarks:
         note(remark)
     if shown:
         _show(comparisons, level, simulated=simulated)
     return {
         "simulated": simulated,
-        "comparisons": [{**row(each), "sentence": sentence(each)} for each in comparisons],
+        "comparisons": [
+            {**difference_row(each), "sentence": sentence(each)} for each in comparisons
+        ],
         "remarks": remarks,
     }
 
 
 def _show(comparisons: tuple[Comparison, ...], level: float, *, simulated: bool) -> None:
-    from phybench.compare.sentences import legend, sentence, table
+    from phybench.compare.sentences import difference_table, legend, sentence
     from phybench.publish.text import SIMULATED
 
     if simulated:
         typer.echo(f"{SIMULATED}\n")
-    typer.echo(table(comparisons))
+    typer.echo(difference_table(comparisons))
     typer.echo(f"\n{legend(level)}\n")
     for each in comparisons:
         if each.measure == "joint":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.machine.environment import describe
+from phybench.machine.environment import describe_environment
 from phybench.machine.folders import default_folder
 from phybench.plugins.opened import KINDS, Kind
 from phybench.plugins.registry import create, names
@@ -32,7 +32,7 @@ class PluginState:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Installation:
     """State of the installation.
 
     Args:
@@ -48,15 +48,15 @@ class Diagnosis:
         return asdict(self)
 
 
-def diagnose() -> Diagnosis:
+def inspect_installation() -> Installation:
     """Try every plugin and look at the machine."""
-    return Diagnosis(
+    return Installation(
         _machine(), tuple(_state(kind, name) for kind in KINDS for name in names(kind))
     )
 
 
 def _machine() -> dict[str, Any]:
-    found = describe()
+    found = describe_environment()
     folder = default_folder()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 2**30

@@ -19,7 +19,7 @@ def export(
     ] = None,
 ) -> None:
     """Write inspect or lm-eval logs, VBench results, parquet, or a data set of failures."""
-    from phybench.publish.export.files import export as write
+    from phybench.publish.export.files import export_run as write
     from phybench.runs.cells import load_run
 
     for path in write(load_run(run), format_, output or run / "export" / format_):

@@ -11,7 +11,7 @@ import typer
 from phybench.cli.console import emit_json, note
 
 if TYPE_CHECKING:
-    from phybench.gate.findings import Finding
+    from phybench.gate.findings import GateFinding
 
 gate = typer.Typer(help="Regression and reward-drift checks for CI.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def record(
 ) -> None:
     """Freeze a run, and with it what the gate will tolerate."""
     from phybench.gate.baseline import Policy, write_baseline
-    from phybench.gate.baseline import record as freeze
+    from phybench.gate.baseline import record_baseline as freeze
 
     policy = Policy(margin=margin, alpha=alpha, judge_tolerance=judge_tolerance)
     baseline = freeze(run, policy)
@@ -63,17 +63,17 @@ def check(
 ) -> None:
     """Check for drift. Exit code 0: none, 1: drift, 2: could not check."""
     from phybench.gate.findings import exit_code
-    from phybench.gate.outputs import to_json, to_junit, to_markdown
+    from phybench.gate.outputs import gate_json, gate_markdown, to_junit
     from phybench.machine.files import write_text
 
     findings = _findings(run, baseline, log, column or [], rejudge=rejudge, still=still)
-    text = to_markdown(findings, strict=strict)
+    text = gate_markdown(findings, strict=strict)
     if markdown is not None:
         with markdown.open("a", encoding="utf-8") as file:
             file.write(text)
     if junit is not None:
         write_text(junit, to_junit(findings, strict=strict))
-    result = to_json(findings, strict=strict)
+    result = gate_json(findings, strict=strict)
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     if as_json:
@@ -91,7 +91,7 @@ def _findings(
     *,
     rejudge: bool,
     still: bool,
-) -> list[Finding]:
+) -> list[GateFinding]:
     from phybench.errors import ConfigError
 
     if run is None and log is None:
@@ -102,7 +102,7 @@ def _findings(
         raise ConfigError("Expected --log with --column and --still.")
     if run is None and rejudge:
         raise ConfigError("Expected a run folder with --rejudge.")
-    findings: list[Finding] = []
+    findings: list[GateFinding] = []
     if run is not None and baseline is not None:
         from phybench.gate.baseline import read_baseline
         from phybench.gate.check import check_run

@@ -13,7 +13,7 @@ from phybench.cli.run import SIMULATED_TITLE, show_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from phybench.publish.by_truncation import Part
+    from phybench.publish.by_truncation import CellPart
     from phybench.runs.cells import Run
 
 
@@ -30,7 +30,7 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard of runs on the same prompts, seeds and judges."""
     from phybench.machine.files import check_target, write_text
-    from phybench.publish.leaderboard import to_csv, to_markdown, to_results
+    from phybench.publish.leaderboard import leaderboard_csv, leaderboard_markdown, to_results
     from phybench.runs.cells import load_run
     from phybench.runs.merging import merge_runs
     from phybench.runs.numbers import measure
@@ -45,9 +45,9 @@ def leaderboard(
         return
     cells = measure(run)
     if csv is not None:
-        write_text(csv, to_csv(cells))
+        write_text(csv, leaderboard_csv(cells))
     if markdown is not None:
-        write_text(markdown, to_markdown(cells, simulated=simulated))
+        write_text(markdown, leaderboard_markdown(cells, simulated=simulated))
     if plots is not None:
         from phybench.publish.plots import draw_plots
 
@@ -71,7 +71,7 @@ def _split(
 ) -> None:
     from phybench.errors import ConfigError, unknown
     from phybench.machine.files import write_text
-    from phybench.publish.by_truncation import known_parts, to_csv, to_markdown
+    from phybench.publish.by_truncation import known_parts, parts_csv, parts_markdown
 
     if by != "truncated":
         raise ConfigError(unknown("value of `--by`", by, ["truncated"]))
@@ -79,16 +79,16 @@ def _split(
         raise ConfigError("Expected `--by` without `--plots`: there are no plots of parts.")
     parts = known_parts(runs)
     if csv is not None:
-        write_text(csv, to_csv(parts))
+        write_text(csv, parts_csv(parts))
     if markdown is not None:
-        write_text(markdown, to_markdown(parts, simulated=simulated))
+        write_text(markdown, parts_markdown(parts, simulated=simulated))
     if as_json:
         emit_json({"simulated": simulated, "parts": [part.row() for part in parts]})
     else:
         _show_parts(parts, simulated=simulated)
 
 
-def _show_parts(parts: Sequence[Part], *, simulated: bool) -> None:
+def _show_parts(parts: Sequence[CellPart], *, simulated: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -35,9 +35,9 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from phybench.cli.doctor import diagnose
+    from phybench.cli.doctor import inspect_installation
 
-    found = diagnose()
+    found = inspect_installation()
     if as_json:
         emit_json(found.to_json())
         return

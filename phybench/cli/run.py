@@ -15,7 +15,7 @@ from phybench.errors import MissingExtraError
 if TYPE_CHECKING:
     from phybench.planning.config import RunConfig
     from phybench.plugins.spec import PluginSpec
-    from phybench.running.runner import Outcome
+    from phybench.running.runner import RunOutcome
     from phybench.runs.numbers import CellMetrics
 
 DEFAULT_REFINERS = ("identity", "template")
@@ -217,7 +217,7 @@ def _execute(
     *,
     plots: bool,
     quiet: bool,
-) -> Outcome:
+) -> RunOutcome:
     from phybench.machine.folders import default_folder
     from phybench.planning.disk_space import check_disk
     from phybench.planning.plan import build_plan, warnings

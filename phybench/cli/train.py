@@ -101,7 +101,7 @@ def ablate(
     from phybench.running.runner import RUNS
     from phybench.training.ablation.ablation import VARIANTS, plan_ablation, run_ablation
     from phybench.training.ablation.forecast import forecast_ablation
-    from phybench.training.ablation.report import conclusions, write_report
+    from phybench.training.ablation.report import conclusions, write_ablation_report
     from phybench.training.stage2.grpo import open_reward
     from phybench.units.cache import Cache
 
@@ -122,7 +122,7 @@ def ablate(
     if dry_run:
         emit_json(cost.to_json())
         return
-    compared = write_report(ablation, run_ablation(ablation, note), sys.argv)
+    compared = write_ablation_report(ablation, run_ablation(ablation, note), sys.argv)
     for line in conclusions(compared):
         typer.echo(line)
     typer.echo(str(ablation.folder / "ablation.md"))

@@ -43,7 +43,7 @@ _NAMES = {
 _DIGITS = 6
 
 
-def row(comparison: Comparison) -> dict[str, Any]:
+def difference_row(comparison: Comparison) -> dict[str, Any]:
     """A comparison as one flat row; rates in 0..1, ``None`` where there is no number."""
     result, arm, baseline = comparison.result, comparison.arm, comparison.baseline
     return {
@@ -131,7 +131,7 @@ def p_text(p: float) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
+def difference_table(comparisons: Sequence[Comparison]) -> str:
     """Comparisons as a Markdown table, joint first."""
     lines = [
         "| arm | baseline | judge | measure | value | difference | p (Holm) | win/loss/tie |",

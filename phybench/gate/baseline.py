@@ -82,7 +82,7 @@ class Baseline:
 _KEPT = ("simulated", "signatures", "prompts", "seeds", "seed", "settings", "plugins")
 
 
-def record(folder: Path, policy: Policy) -> Baseline:
+def record_baseline(folder: Path, policy: Policy) -> Baseline:
     """Freeze a finished run.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 from phybench.errors import ConfigError
 from phybench.gate.baseline import Baseline, Frozen, finished_header, frozen_item
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.gate.health import health
 from phybench.gate.levels import arm_level, judge_level, parser_level, refinement_changes
 from phybench.plugins.contracts import Failure, JudgeRequest, Score
@@ -24,7 +24,7 @@ from phybench.workers.opening import open_plugin
 _BATCH = 64
 
 
-def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> list[Finding]:
+def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> list[GateFinding]:
     """Check a finished run of the baseline's prompts and seeds.
 
     Args:
@@ -48,7 +48,7 @@ def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> lis
         parser_level(baseline, name, open_rereader(specs[name])) for name in _names(baseline.header)
     ]
     findings += _judge_findings(baseline, header, items)
-    unproven = any(each.level == "judge" and each.outcome != Outcome.OK for each in findings)
+    unproven = any(each.level == "judge" and each.outcome != CheckOutcome.OK for each in findings)
     changed = _changed_judges(baseline.header, header)
     findings += health(baseline, items)
     findings += refinement_changes(baseline, items)
@@ -56,7 +56,7 @@ def check_run(baseline: Baseline, folder: Path, *, rejudge: bool = False) -> lis
         message = (
             f"Not tested: judge {', '.join(changed)} changed and is not shown to score as before."
         )
-        return [*findings, Finding("arm", "arms", Outcome.BLOCKED, message)]
+        return [*findings, GateFinding("arm", "arms", CheckOutcome.BLOCKED, message)]
     return [*findings, *arm_level(baseline, items)]
 
 
@@ -100,7 +100,7 @@ def _changed_judges(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 def _judge_findings(
     baseline: Baseline, header: Mapping[str, Any], items: Mapping[ItemKey, Frozen]
-) -> Iterator[Finding]:
+) -> Iterator[GateFinding]:
     changed = _changed_judges(baseline.header, header)
     for name in _names(baseline.header):
         yield judge_level(baseline, name, items, due=name in changed)

@@ -9,7 +9,7 @@ from enum import StrEnum
 PASSED, DRIFTED, NOT_CHECKED = 0, 1, 2
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How one check ended."""
 
     OK = "ok"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GateFinding:
     """One check.
 
     Args:
@@ -36,12 +36,12 @@ class Finding:
 
     level: str
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     message: str
     numbers: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
 
-def exit_code(findings: Sequence[Finding], *, strict: bool = False) -> int:
+def exit_code(findings: Sequence[GateFinding], *, strict: bool = False) -> int:
     """0 passed, 1 drift, 2 could not check.
 
     Args:
@@ -49,8 +49,8 @@ def exit_code(findings: Sequence[Finding], *, strict: bool = False) -> int:
         strict: Count undecided checks as drift.
     """
     outcomes = {finding.outcome for finding in findings}
-    if Outcome.FAIL in outcomes or (strict and Outcome.UNDECIDED in outcomes):
+    if CheckOutcome.FAIL in outcomes or (strict and CheckOutcome.UNDECIDED in outcomes):
         return DRIFTED
-    if Outcome.BLOCKED in outcomes or not outcomes - {Outcome.SKIPPED}:
+    if CheckOutcome.BLOCKED in outcomes or not outcomes - {CheckOutcome.SKIPPED}:
         return NOT_CHECKED
     return PASSED

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from phybench.gate.baseline import Baseline, Frozen, Policy
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.runs.items import ItemKey
 from phybench.statistics.rates import wilson
 
@@ -16,7 +16,7 @@ MIN_SCORES = 50
 """Fewer scores say nothing about a distribution."""
 
 
-def health(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[Finding]:
+def health(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[GateFinding]:
     """Check every judge's failures and score distributions.
 
     A narrow distribution that the baseline already had is said and not failed: the gate looks for
@@ -33,20 +33,22 @@ def health(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[Finding]
     return found
 
 
-def _failures(judge: str, items: Mapping[ItemKey, Frozen], policy: Policy) -> Finding:
+def _failures(judge: str, items: Mapping[ItemKey, Frozen], policy: Policy) -> GateFinding:
     states = [item.scores[judge]["status"] for item in items.values() if judge in item.scores]
     failed = states.count("failed")
     name = f"{judge}: failed judgements"
     if not states:
-        return Finding("health", name, Outcome.BLOCKED, "The judge was asked about no clip.")
+        return GateFinding(
+            "health", name, CheckOutcome.BLOCKED, "The judge was asked about no clip."
+        )
     # The lower bound keeps one unlucky reply among fifty from failing a build.
     bound = wilson(failed, len(states), 1 - 2 * policy.alpha).low
-    outcome = Outcome.FAIL if bound > policy.parse_failures else Outcome.OK
+    outcome = CheckOutcome.FAIL if bound > policy.parse_failures else CheckOutcome.OK
     message = (
         f"{failed} of {len(states)} judgements failed; the share is at least {100 * bound:.1f} %, "
         f"allowed are {100 * policy.parse_failures:g} %."
     )
-    return Finding(
+    return GateFinding(
         "health", name, outcome, message, {"failed": failed, "n": len(states), "low": bound}
     )
 
@@ -56,20 +58,20 @@ def _values(judge: str, measure: str, items: Mapping[ItemKey, Frozen]) -> list[f
     return [row[measure] for row in rows if row["status"] == "scored"]
 
 
-def _spread(name: str, before: list[float], after: list[float], policy: Policy) -> Finding:
+def _spread(name: str, before: list[float], after: list[float], policy: Policy) -> GateFinding:
     if len(after) < MIN_SCORES:
         message = f"{len(after)} scores are too few; {MIN_SCORES} are needed."
-        return Finding("health", name, Outcome.SKIPPED, message)
+        return GateFinding("health", name, CheckOutcome.SKIPPED, message)
     bits, mode = entropy_bits(after), modal_share(after)
     numbers = {"entropy_bits": bits, "modal_share": mode, "n": len(after)}
     text = f"Entropy {bits:.2f} bit, most frequent score {100 * mode:.0f} %"
     if not _narrow(after, policy):
-        return Finding("health", name, Outcome.OK, f"{text}.", numbers)
+        return GateFinding("health", name, CheckOutcome.OK, f"{text}.", numbers)
     limits = f"limits: {policy.min_entropy:g} bit, {100 * policy.max_mode:g} %"
     if _narrow(before, policy):
         message = f"{text} ({limits}): hardly varies, as in the baseline."
-        return Finding("health", name, Outcome.UNDECIDED, message, numbers)
-    return Finding("health", name, Outcome.FAIL, f"{text} ({limits}).", numbers)
+        return GateFinding("health", name, CheckOutcome.UNDECIDED, message, numbers)
+    return GateFinding("health", name, CheckOutcome.FAIL, f"{text} ({limits}).", numbers)
 
 
 def _narrow(values: list[float], policy: Policy) -> bool:

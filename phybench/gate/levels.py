@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.gate.baseline import Baseline, Frozen, Policy
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.plugins.contracts import Failure, RereadsReplies, Score
 from phybench.runs.items import ItemKey
 from phybench.statistics.mcnemar import sign_flip_test
@@ -24,7 +24,7 @@ _SHOWN = 3
 MEASURES = ("joint", "sa", "pc", "coverage")
 
 
-def parser_level(baseline: Baseline, judge: str, rereader: RereadsReplies | None) -> Finding:
+def parser_level(baseline: Baseline, judge: str, rereader: RereadsReplies | None) -> GateFinding:
     """Read the frozen raw replies again: every number must come out as it did.
 
     Args:
@@ -35,7 +35,7 @@ def parser_level(baseline: Baseline, judge: str, rereader: RereadsReplies | None
     name = f"{judge}: frozen replies"
     if rereader is None:
         message = "This judge has no `reread`: its scores are not read out of replies."
-        return Finding("parser", name, Outcome.SKIPPED, message)
+        return GateFinding("parser", name, CheckOutcome.SKIPPED, message)
     changed, read = [], 0
     for key, item in baseline.items.items():
         score = item.scores.get(judge)
@@ -47,13 +47,13 @@ def parser_level(baseline: Baseline, judge: str, rereader: RereadsReplies | None
         if before != after:
             changed.append(f"{_item_name(key)}: {_shown(before)} → {_shown(after)}")
     if not read:
-        return Finding("parser", name, Outcome.SKIPPED, "The baseline has no raw reply.")
+        return GateFinding("parser", name, CheckOutcome.SKIPPED, "The baseline has no raw reply.")
     numbers = {"replies": read, "changed": len(changed)}
     if changed:
         message = f"{len(changed)} of {read} frozen replies are read differently: {_few(changed)}"
-        return Finding("parser", name, Outcome.FAIL, message, numbers)
+        return GateFinding("parser", name, CheckOutcome.FAIL, message, numbers)
     message = f"All {read} frozen replies are read as before."
-    return Finding("parser", name, Outcome.OK, message, numbers)
+    return GateFinding("parser", name, CheckOutcome.OK, message, numbers)
 
 
 def _read(score: Score | Failure) -> tuple[str, float | None, float | None]:
@@ -64,7 +64,7 @@ def _read(score: Score | Failure) -> tuple[str, float | None, float | None]:
 
 def judge_level(
     baseline: Baseline, judge: str, items: Mapping[ItemKey, Frozen], *, due: bool
-) -> Finding:
+) -> GateFinding:
     """Compare the judge's scores on clips whose bytes did not change.
 
     Args:
@@ -85,7 +85,9 @@ def judge_level(
     ]
     if not pairs:
         message = "No clip has the bytes it had, so the judge cannot be told from the generator."
-        return Finding("judge", name, Outcome.BLOCKED if due else Outcome.SKIPPED, message)
+        return GateFinding(
+            "judge", name, CheckOutcome.BLOCKED if due else CheckOutcome.SKIPPED, message
+        )
     tolerance = baseline.policy.judge_tolerance
     if tolerance:
         return _shift(name, pairs, tolerance, baseline.policy.alpha)
@@ -97,24 +99,24 @@ def judge_level(
     numbers = {"clips": len(pairs), "changed": len(changed)}
     if changed:
         message = f"{len(changed)} of {len(pairs)} golden clips are scored anew: {_few(changed)}"
-        return Finding("judge", name, Outcome.FAIL, message, numbers)
+        return GateFinding("judge", name, CheckOutcome.FAIL, message, numbers)
     message = f"All {len(pairs)} golden clips are scored as before."
-    return Finding("judge", name, Outcome.OK, message, numbers)
+    return GateFinding("judge", name, CheckOutcome.OK, message, numbers)
 
 
 _ScorePair = tuple[ItemKey, Mapping[str, Any], Mapping[str, Any]]
 
 
-def _shift(name: str, pairs: Sequence[_ScorePair], tolerance: float, alpha: float) -> Finding:
+def _shift(name: str, pairs: Sequence[_ScorePair], tolerance: float, alpha: float) -> GateFinding:
     """For judges that are not deterministic: is the mean shift within the tolerance?"""
-    outcome = Outcome.OK
+    outcome = CheckOutcome.OK
     parts: list[str] = []
     numbers: dict[str, float] = {}
     for measure in ("sa", "pc"):
         shifts = _prompt_sums(pairs, measure)
         if not shifts:
-            return Finding(
-                "judge", name, Outcome.BLOCKED, "No golden clip is scored on both sides."
+            return GateFinding(
+                "judge", name, CheckOutcome.BLOCKED, "No golden clip is scored on both sides."
             )
         interval, _ = bootstrap_ratio(
             [total for total, _ in shifts], [size for _, size in shifts], level=1 - alpha
@@ -122,14 +124,14 @@ def _shift(name: str, pairs: Sequence[_ScorePair], tolerance: float, alpha: floa
         numbers |= {f"{measure}_low": interval.low, f"{measure}_high": interval.high}
         parts.append(f"{measure} moved by [{interval.low:+.2f}, {interval.high:+.2f}]")
         if interval.low > tolerance or interval.high < -tolerance:
-            outcome = Outcome.FAIL
-        elif max(-interval.low, interval.high) > tolerance and outcome is Outcome.OK:
-            outcome = Outcome.UNDECIDED
+            outcome = CheckOutcome.FAIL
+        elif max(-interval.low, interval.high) > tolerance and outcome is CheckOutcome.OK:
+            outcome = CheckOutcome.UNDECIDED
     message = (
         f"{len(pairs)} golden clips: {', '.join(parts)} ({100 * (1 - alpha):g} % intervals; "
         f"tolerance ±{tolerance:g})."
     )
-    return Finding("judge", name, outcome, message, numbers)
+    return GateFinding("judge", name, outcome, message, numbers)
 
 
 def _prompt_sums(pairs: Sequence[_ScorePair], measure: str) -> list[tuple[float, int]]:
@@ -174,7 +176,7 @@ class _ArmTest:
         return p if self.totals.sum() < 0 else 1 - p
 
 
-def arm_level(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[Finding]:
+def arm_level(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[GateFinding]:
     """Test that no arm lost more than the margin, paired by prompt and repeat.
 
     A drop is drift when the exact test shows that there is one (Holm over all arms and measures)
@@ -183,7 +185,7 @@ def arm_level(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[Findi
     tests = _arm_tests(baseline, items)
     if not tests:
         message = "The run shares no judged item with the baseline."
-        return [Finding("arm", "arms", Outcome.BLOCKED, message)]
+        return [GateFinding("arm", "arms", CheckOutcome.BLOCKED, message)]
     adjusted = holm([test.p_worse for test in tests])
     return [
         _arm_finding(test, float(p), baseline.policy, len(tests))
@@ -231,7 +233,7 @@ def _by_prompt(name: str, keys: Sequence[ItemKey], gaps: NDArray[np.float64]) ->
     return _ArmTest(name, totals[sizes > 0], sizes[sizes > 0], gaps[known])
 
 
-def _arm_finding(test: _ArmTest, p: float, policy: Policy, family: int) -> Finding:
+def _arm_finding(test: _ArmTest, p: float, policy: Policy, family: int) -> GateFinding:
     interval, _ = bootstrap_ratio(test.totals, test.sizes, level=1 - 2 * policy.alpha)
     change = float(test.totals.sum() / test.sizes.sum())
     churn = 2 * float(min((test.gaps > 0).sum(), (test.gaps < 0).sum())) / len(test.gaps)
@@ -257,16 +259,16 @@ def _arm_finding(test: _ArmTest, p: float, policy: Policy, family: int) -> Findi
         f"{verdict}: {100 * change:+.1f} points [{100 * interval.low:+.1f}, "
         f"{100 * interval.high:+.1f}] on {len(test.totals)} prompts, adjusted p {p:.2g}. {power}"
     )
-    return Finding("arm", test.name, outcome, message, numbers)
+    return GateFinding("arm", test.name, outcome, message, numbers)
 
 
-def _verdict(held: bool, dropped: bool, margin: float) -> tuple[Outcome, str]:
+def _verdict(held: bool, dropped: bool, margin: float) -> tuple[CheckOutcome, str]:
     points = f"{100 * margin:g} points"
     if held:
-        return Outcome.OK, f"Not worse by {points} or more"
+        return CheckOutcome.OK, f"Not worse by {points} or more"
     if dropped:
-        return Outcome.FAIL, "Worse"
-    return Outcome.UNDECIDED, f"No drop shown, but one of {points} is not excluded"
+        return CheckOutcome.FAIL, "Worse"
+    return CheckOutcome.UNDECIDED, f"No drop shown, but one of {points} is not excluded"
 
 
 @cache
@@ -301,7 +303,7 @@ def detectable_drop(
     return high
 
 
-def refinement_changes(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[Finding]:
+def refinement_changes(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> list[GateFinding]:
     """Say for which refiners the golden prompts are refined differently now; never a failure."""
     found = []
     for refiner in dict.fromkeys(key[2] for key in baseline.items):
@@ -313,5 +315,5 @@ def refinement_changes(baseline: Baseline, items: Mapping[ItemKey, Frozen]) -> l
         changed = sum(before != after for before, after in texts.values())
         message = f"{changed} of {len(texts)} refinements differ from the baseline's."
         numbers = {"refinements": len(texts), "changed": changed}
-        found.append(Finding("refinement", refiner, Outcome.OK, message, numbers))
+        found.append(GateFinding("refinement", refiner, CheckOutcome.OK, message, numbers))
     return found

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from phybench.gate.findings import DRIFTED, PASSED, Finding, Outcome, exit_code
+from phybench.gate.findings import DRIFTED, PASSED, CheckOutcome, GateFinding, exit_code
 
 _MARKS = {
-    Outcome.OK: "✅ ok",
-    Outcome.FAIL: "❌ drift",
-    Outcome.UNDECIDED: "⚠️ undecided",
-    Outcome.BLOCKED: "🚫 not checked",
-    Outcome.SKIPPED: "– skipped",
+    CheckOutcome.OK: "✅ ok",
+    CheckOutcome.FAIL: "❌ drift",
+    CheckOutcome.UNDECIDED: "⚠️ undecided",
+    CheckOutcome.BLOCKED: "🚫 not checked",
+    CheckOutcome.SKIPPED: "– skipped",
 }
 _VERDICTS = {PASSED: "passed", DRIFTED: "drift", 2: "could not check"}
 _CONTROLS = {number: " " for number in range(32) if chr(number) not in "\t\n\r"}
 
 
-def to_markdown(findings: Sequence[Finding], *, strict: bool = False) -> str:
+def gate_markdown(findings: Sequence[GateFinding], *, strict: bool = False) -> str:
     """A summary for a pull request or a CI page."""
     verdict = _VERDICTS[exit_code(findings, strict=strict)]
     lines = [f"# phybench gate: {verdict}", ""]
@@ -34,7 +34,7 @@ def _cell(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def to_json(findings: Sequence[Finding], *, strict: bool = False) -> dict[str, Any]:
+def gate_json(findings: Sequence[GateFinding], *, strict: bool = False) -> dict[str, Any]:
     """Findings as JSON values."""
     code = exit_code(findings, strict=strict)
     return {
@@ -55,16 +55,16 @@ def to_json(findings: Sequence[Finding], *, strict: bool = False) -> dict[str, A
     }
 
 
-def to_junit(findings: Sequence[Finding], *, strict: bool = False) -> str:
+def to_junit(findings: Sequence[GateFinding], *, strict: bool = False) -> str:
     """Findings as JUnit XML: drift is a failure, what could not be checked an error."""
-    failing = {Outcome.FAIL} | ({Outcome.UNDECIDED} if strict else set())
+    failing = {CheckOutcome.FAIL} | ({CheckOutcome.UNDECIDED} if strict else set())
     suite = ElementTree.Element(
         "testsuite",
         name="phybench gate",
         tests=str(len(findings)),
         failures=str(sum(finding.outcome in failing for finding in findings)),
-        errors=str(sum(finding.outcome is Outcome.BLOCKED for finding in findings)),
-        skipped=str(sum(finding.outcome is Outcome.SKIPPED for finding in findings)),
+        errors=str(sum(finding.outcome is CheckOutcome.BLOCKED for finding in findings)),
+        skipped=str(sum(finding.outcome is CheckOutcome.SKIPPED for finding in findings)),
     )
     for finding in findings:
         case = ElementTree.SubElement(
@@ -73,9 +73,9 @@ def to_junit(findings: Sequence[Finding], *, strict: bool = False) -> str:
         message = _plain(finding.message)
         if finding.outcome in failing:
             ElementTree.SubElement(case, "failure", message=message)
-        elif finding.outcome is Outcome.BLOCKED:
+        elif finding.outcome is CheckOutcome.BLOCKED:
             ElementTree.SubElement(case, "error", message=message)
-        elif finding.outcome is Outcome.SKIPPED:
+        elif finding.outcome is CheckOutcome.SKIPPED:
             ElementTree.SubElement(case, "skipped", message=message)
         else:
             ElementTree.SubElement(case, "system-out").text = message

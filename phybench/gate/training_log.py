@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phybench.errors import ConfigError
-from phybench.gate.findings import Finding, Outcome
+from phybench.gate.findings import CheckOutcome, GateFinding
 from phybench.machine.files import read_json, read_jsonl
 from phybench.statistics.interval import student_quantile
 
@@ -49,7 +49,7 @@ ALPHA = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LogLimits:
     """When a signal counts; our choices, as none is published.
 
     Args:
@@ -134,8 +134,8 @@ def _series(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> NDArray
 
 
 def check_log(
-    log: TrainingLog, *, still: bool = False, limits: Limits | None = None, seed: int = 0
-) -> list[Finding]:
+    log: TrainingLog, *, still: bool = False, limits: LogLimits | None = None, seed: int = 0
+) -> list[GateFinding]:
     """Check a training log.
 
     Args:
@@ -149,15 +149,15 @@ def check_log(
         message = (
             f"{len(log.series['reward'])} logged rewards are too few; {2 * BLOCKS} are needed."
         )
-        return [Finding("training", "reward", Outcome.BLOCKED, message)]
+        return [GateFinding("training", "reward", CheckOutcome.BLOCKED, message)]
     drift = _drift(log, still=still, seed=seed)
-    return [drift] if still else [drift, _hacking(log, limits or Limits())]
+    return [drift] if still else [drift, _hacking(log, limits or LogLimits())]
 
 
-def _drift(log: TrainingLog, *, still: bool, seed: int) -> Finding:
+def _drift(log: TrainingLog, *, still: bool, seed: int) -> GateFinding:
     if np.ptp(log.series.get("weight", np.zeros(1))) > 0:
         message = "The reward's weights change (curriculum), so its windows are not comparable."
-        return Finding("training", "reward drift", Outcome.SKIPPED, message)
+        return GateFinding("training", "reward drift", CheckOutcome.SKIPPED, message)
     windows = np.array_split(log.series["reward"], WINDOWS)
     rng = np.random.default_rng(seed)
     alpha = ALPHA / (WINDOWS - 1)
@@ -172,9 +172,9 @@ def _drift(log: TrainingLog, *, still: bool, seed: int) -> Finding:
                 f"The mean reward of window {number} of {WINDOWS} differs from the first by "
                 f"{change:+.3f} (permutation test, p ≤ {alpha:.1g})."
             )
-            return Finding("training", "reward drift", Outcome.FAIL, message, numbers)
+            return GateFinding("training", "reward drift", CheckOutcome.FAIL, message, numbers)
     message = f"No window of {WINDOWS} drifts from the first (permutation tests, α {ALPHA:g})."
-    return Finding("training", "reward drift", Outcome.OK, message, numbers)
+    return GateFinding("training", "reward drift", CheckOutcome.OK, message, numbers)
 
 
 def window_p(
@@ -194,12 +194,12 @@ def window_p(
     return (extreme + 1) / (done + 1)
 
 
-def _hacking(log: TrainingLog, limits: Limits) -> Finding:
+def _hacking(log: TrainingLog, limits: LogLimits) -> GateFinding:
     name = "reward hacking"
     evaluated = log.series.get("evaluated", np.zeros(0))
     trained = evaluated if len(evaluated) >= _FEWEST_FOR_TREND else log.series["reward"]
     if trend_p(trained) > ALPHA:
-        return Finding("training", name, Outcome.OK, "The reward does not rise.")
+        return GateFinding("training", name, CheckOutcome.OK, "The reward does not rise.")
     checks = {
         "holdout": _holdout_lags(log, limits),
         "length": _grows(log, limits),
@@ -213,15 +213,15 @@ def _hacking(log: TrainingLog, limits: Limits) -> Finding:
     rest = f" Not logged: {', '.join(absent)}." if absent else ""
     if known.get("holdout") or len(signals) > 1:
         message = f"The reward rises while {'; '.join(signals)}.{rest} Stop and look at samples."
-        return Finding("training", name, Outcome.FAIL, message, numbers)
+        return GateFinding("training", name, CheckOutcome.FAIL, message, numbers)
     if signals:
         message = f"The reward rises and {signals[0]}; one signal alone decides nothing.{rest}"
-        return Finding("training", name, Outcome.UNDECIDED, message, numbers)
+        return GateFinding("training", name, CheckOutcome.UNDECIDED, message, numbers)
     if not known:
         message = f"The reward rises, and nothing was logged that could contradict it.{rest}"
-        return Finding("training", name, Outcome.UNDECIDED, message, numbers)
+        return GateFinding("training", name, CheckOutcome.UNDECIDED, message, numbers)
     message = f"The reward rises and {', '.join(known)} do not contradict it.{rest}"
-    return Finding("training", name, Outcome.OK, message, numbers)
+    return GateFinding("training", name, CheckOutcome.OK, message, numbers)
 
 
 def trend_p(values: NDArray[np.float64], *, falling: bool = False) -> float:
@@ -241,7 +241,7 @@ def _block_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([block.mean() for block in blocks])
 
 
-def _holdout_lags(log: TrainingLog, limits: Limits) -> str | None:
+def _holdout_lags(log: TrainingLog, limits: LogLimits) -> str | None:
     """Empty if the hold-out rises along; ``None`` if it was not logged often enough."""
     holdout = log.series.get("holdout")
     if holdout is None:
@@ -273,7 +273,7 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values[:size].mean()), float(values[-size:].mean())
 
 
-def _grows(log: TrainingLog, limits: Limits) -> str | None:
+def _grows(log: TrainingLog, limits: LogLimits) -> str | None:
     lengths = log.series.get("length")
     if lengths is None or len(lengths) < BLOCKS:
         return None
@@ -283,7 +283,7 @@ def _grows(log: TrainingLog, limits: Limits) -> str | None:
     return ""
 
 
-def _kl_high(log: TrainingLog, limits: Limits) -> str | None:
+def _kl_high(log: TrainingLog, limits: LogLimits) -> str | None:
     kl = log.series.get("kl")
     if kl is None or len(kl) < BLOCKS:
         return None
@@ -291,7 +291,7 @@ def _kl_high(log: TrainingLog, limits: Limits) -> str | None:
     return f"the KL to the start is {end:.2f} (limit {limits.kl:g})" if end > limits.kl else ""
 
 
-def _motion_falls(log: TrainingLog, limits: Limits) -> str | None:
+def _motion_falls(log: TrainingLog, limits: LogLimits) -> str | None:
     motion = log.series.get("motion")
     if motion is None or len(motion) < BLOCKS:
         return None

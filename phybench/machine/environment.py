@@ -38,7 +38,7 @@ _PACKAGES = (
 _TIMEOUT_S = 10
 
 
-def describe() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Versions, commit and hardware as JSON values."""
     return {
         "phybench": __version__,

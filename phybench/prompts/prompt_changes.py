@@ -62,7 +62,7 @@ _REFUSAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class PromptChanges:
     """What happened between a prompt and its refinement.
 
     Args:
@@ -97,14 +97,14 @@ class Diagnosis:
         }
 
 
-def diagnose(
+def find_changes(
     prompt: str,
     refinement: str,
     *,
     tokens: int | None = None,
     budget: int | None = None,
     similarity: float | None = None,
-) -> Diagnosis:
+) -> PromptChanges:
     """Compare a refinement with the prompt it was made from.
 
     Args:
@@ -116,7 +116,7 @@ def diagnose(
     """
     before, after = _words(prompt), _words(refinement)
     stems_before, stems_after = {stem(word) for word in before}, {stem(word) for word in after}
-    return Diagnosis(
+    return PromptChanges(
         words=len(refinement.split()),
         growth=len(refinement.split()) / max(1, len(prompt.split())),
         tokens=tokens,
@@ -177,7 +177,7 @@ def duplicates(texts: Mapping[str, str]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def summary(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+def summary(diagnoses: Sequence[PromptChanges]) -> dict[str, Any]:
     """What a run reports of an arm: means and shares over its refinements, and frequent words.
 
     Shares and means of what was not measured are ``None``.

@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CellPart:
     """The items of a cell whose texts were read in one way.
 
     Args:
@@ -76,7 +76,7 @@ class Part:
         }
 
 
-def split_by_truncation(run: Run) -> tuple[Part, ...]:
+def split_by_truncation(run: Run) -> tuple[CellPart, ...]:
     """The parts of every cell of a run, in its order; none if no generator says what it read."""
     read = _how_read(run)
     if not (read != UNKNOWN).any():
@@ -97,7 +97,7 @@ def split_by_truncation(run: Run) -> tuple[Part, ...]:
     )
 
 
-def known_parts(runs: Sequence[Run]) -> tuple[Part, ...]:
+def known_parts(runs: Sequence[Run]) -> tuple[CellPart, ...]:
     """The parts of several runs' cells.
 
     Raises:
@@ -112,12 +112,12 @@ def known_parts(runs: Sequence[Run]) -> tuple[Part, ...]:
     return parts
 
 
-def to_csv(parts: Sequence[Part]) -> str:
+def parts_csv(parts: Sequence[CellPart]) -> str:
     """The parts as csv."""
     return csv_text(COLUMNS, [part.row() for part in parts])
 
 
-def to_markdown(parts: Sequence[Part], *, simulated: bool) -> str:
+def parts_markdown(parts: Sequence[CellPart], *, simulated: bool) -> str:
     """The parts as a Markdown page."""
     lines = [
         "# Leaderboard by how the generator read the text",
@@ -134,7 +134,7 @@ def to_markdown(parts: Sequence[Part], *, simulated: bool) -> str:
     return "\n".join([*lines, ""])
 
 
-def columns_of(part: Part) -> tuple[str, ...]:
+def columns_of(part: CellPart) -> tuple[str, ...]:
     """A part's row for people."""
     return (
         part.refiner,
@@ -159,7 +159,7 @@ def _how_read(run: Run) -> NDArray[np.uint8]:
     return read.reshape(shape)
 
 
-def _parts(run: Run, cell: Cell, read: NDArray[np.uint8]) -> list[Part]:
+def _parts(run: Run, cell: Cell, read: NDArray[np.uint8]) -> list[CellPart]:
     signature = run.header["signatures"]["|".join((cell.refiner, cell.generator, cell.judge))]
     found = []
     for how, name in NAMES.items():
@@ -174,7 +174,7 @@ def _parts(run: Run, cell: Cell, read: NDArray[np.uint8]) -> list[Part]:
         )
         counts = count_statuses(part, int(here.sum()))
         found.append(
-            Part(
+            CellPart(
                 cell.refiner,
                 cell.generator,
                 cell.judge,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phybench.machine.files import write_text
 from phybench.publish.by_truncation import split_by_truncation
-from phybench.publish.leaderboard import to_csv, to_markdown, to_results
+from phybench.publish.leaderboard import leaderboard_csv, leaderboard_markdown, to_results
 from phybench.runs.cells import load_run
 from phybench.runs.folder import RESULTS, SCHEMA_VERSION
 from phybench.runs.numbers import CellMetrics, measure
@@ -28,8 +28,8 @@ def publish(folder: Path, *, plots: bool = True) -> tuple[CellMetrics, ...]:
         from phybench.publish.plots import draw_plots
 
         draw_plots(run, cells, folder / "plots", simulated=simulated)
-    write_text(folder / "leaderboard.csv", to_csv(cells))
-    write_text(folder / "leaderboard.md", to_markdown(cells, simulated=simulated))
+    write_text(folder / "leaderboard.csv", leaderboard_csv(cells))
+    write_text(folder / "leaderboard.md", leaderboard_markdown(cells, simulated=simulated))
     with_header = {
         "schema_version": SCHEMA_VERSION,
         "simulated": simulated,

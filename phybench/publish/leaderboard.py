@@ -29,7 +29,7 @@ COLUMNS = (
 _DIGITS = 6
 
 
-def row(cell: CellMetrics) -> dict[str, Any]:
+def leaderboard_row(cell: CellMetrics) -> dict[str, Any]:
     """A cell as a leaderboard row: rates in 0..1, ``None`` where nothing was scored."""
     return {
         "refiner": cell.refiner,
@@ -62,9 +62,9 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, _DIGITS)
 
 
-def to_csv(cells: Sequence[CellMetrics]) -> str:
+def leaderboard_csv(cells: Sequence[CellMetrics]) -> str:
     """The leaderboard as csv, best arm first within each judge."""
-    rows = [row(cell) for cell in ordered(cells)]
+    rows = [leaderboard_row(cell) for cell in ordered(cells)]
     return csv_text(COLUMNS, rows)
 
 
@@ -78,7 +78,7 @@ def ordered(cells: Sequence[CellMetrics]) -> list[CellMetrics]:
     return sorted(cells, key=place)
 
 
-def to_markdown(cells: Sequence[CellMetrics], *, simulated: bool) -> str:
+def leaderboard_markdown(cells: Sequence[CellMetrics], *, simulated: bool) -> str:
     """The leaderboard as a Markdown page with the signatures below the table."""
     lines = ["# Leaderboard", ""]
     if simulated:
@@ -120,7 +120,7 @@ def rank_text(cell: CellMetrics) -> str:
 
 def to_results(cells: Sequence[CellMetrics]) -> list[dict[str, Any]]:
     """Cells as JSON values with every interval and the method behind it."""
-    return [{**row(cell), "intervals": _intervals(cell)} for cell in cells]
+    return [{**leaderboard_row(cell), "intervals": _intervals(cell)} for cell in cells]
 
 
 def _intervals(cell: CellMetrics) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def _live(console: Console) -> Iterator[Progress]:
     with Live(console=console, auto_refresh=False) as live:
 
         def draw(counts: Mapping[Kind, StageCount]) -> None:
-            live.update(table(counts, time.monotonic() - started), refresh=True)
+            live.update(progress_table(counts, time.monotonic() - started), refresh=True)
 
         yield from _paced(draw, _REDRAW_EVERY_S)
 
@@ -90,7 +90,7 @@ def line(counts: Mapping[Kind, StageCount], elapsed_s: float) -> str:
     return " · ".join(parts)
 
 
-def table(counts: Mapping[Kind, StageCount], elapsed_s: float) -> Table:
+def progress_table(counts: Mapping[Kind, StageCount], elapsed_s: float) -> Table:
     """One row per stage: done/total, cached, failed, rate and time left."""
     from rich.table import Table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from phybench.errors import ConfigError
 from phybench.machine.digest import value_digest
-from phybench.machine.environment import describe
+from phybench.machine.environment import describe_environment
 from phybench.planning.plan import Plan, warnings
 from phybench.planning.signature import signatures
 from phybench.plugins.contracts import PluginInfo
@@ -33,7 +33,7 @@ RUNS = Path("results") / "runs"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What a run came to.
 
     Args:
@@ -70,7 +70,7 @@ def execute(
     progress: Progress,
     plots: bool = True,
     argv: Sequence[str] | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """Do a run, or the rest of it, and publish its numbers.
 
     Args:
@@ -99,7 +99,7 @@ def execute(
                 cells = publish(folder, plots=plots)
             else:
                 cells = measure(load_run(folder))
-            return Outcome(folder, cells, pipeline.counts, plan.simulated)
+            return RunOutcome(folder, cells, pipeline.counts, plan.simulated)
     finally:
         executor.close()
 
@@ -162,7 +162,7 @@ def _header(plan: Plan) -> dict[str, Any]:
             ]
             for kind, opened in plan.by_kind().items()
         },
-        "environment": describe(),
+        "environment": describe_environment(),
     }
 
 

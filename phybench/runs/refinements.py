@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.machine.files import read_jsonl
-from phybench.prompts.prompt_changes import Diagnosis, diagnose, duplicates, summary
+from phybench.prompts.prompt_changes import PromptChanges, duplicates, find_changes, summary
 from phybench.runs.cells import read_header
 from phybench.runs.folder import ITEMS
 
@@ -25,7 +25,7 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
     """
     generators = read_header(folder)["plugins"]["generator"]
     budgets = {each["name"]: each["prompt_budget"] for each in generators}
-    found: dict[str, dict[tuple[str, str], Diagnosis]] = {}
+    found: dict[str, dict[tuple[str, str], PromptChanges]] = {}
     texts: dict[str, dict[str, str]] = {}
     for row in read_jsonl(folder / ITEMS):
         if "refinement" not in row:
@@ -37,7 +37,7 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
         if (row["prompt_id"], text) not in own:
             tokens = (row.get("clip") or {}).get("meta", {}).get("prompt_tokens")
             budget = budgets[row["generator"]]
-            own[row["prompt_id"], text] = diagnose(
+            own[row["prompt_id"], text] = find_changes(
                 row["prompt"], text, tokens=tokens, budget=budget
             )
     return {

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from phybench.errors import ConfigError, MissingExtraError
 from phybench.plugins.contracts import Failure
 from phybench.services.chat_completion import (
-    Completion,
+    ChatCompletion,
     TokenUsage,
     check_finish,
     first_problem,
@@ -335,7 +335,7 @@ class ChatClient:
 
     def _read(self, body: bytes, latency_s: float) -> Reply:
         try:
-            completion = Completion.model_validate_json(body)
+            completion = ChatCompletion.model_validate_json(body)
         except ValidationError as error:
             problem = f"The server's reply is no chat completion: {first_problem(error)}."
             text = body[:2000].decode("utf-8", "replace")

@@ -33,7 +33,7 @@ class TokenUsage(BaseModel):
     completion_tokens: int | None = None
 
 
-class Completion(BaseModel):
+class ChatCompletion(BaseModel):
     """A response's body; fields that are not read are ignored."""
 
     choices: list[_Choice]

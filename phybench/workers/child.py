@@ -29,7 +29,7 @@ from phybench.units.perform import Request, timed
 from phybench.workers.opening import construct
 
 
-def main() -> None:
+def serve_batches() -> None:
     """Serve batches until stdin closes."""
     # Ctrl-C reaches the whole process group; the parent decides when workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -88,4 +88,4 @@ def _request(kind: Kind, row: Mapping[str, Any]) -> Request:
 
 
 if __name__ == "__main__":
-    main()
+    serve_batches()

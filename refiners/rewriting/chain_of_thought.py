@@ -22,7 +22,7 @@ import re
 from dataclasses import astuple, dataclass, fields
 
 FORMAT_VERSION = 1
-"""Changes whenever :func:`write` or :func:`parse` does; part of checkpoints and fingerprints."""
+"""Changes whenever :func:`write_chain` or :func:`parse` does; part of checkpoints and fingerprints."""
 
 
 class ReasoningFormatError(ValueError):
@@ -73,7 +73,7 @@ class ChainOfThought:
     @property
     def reasoning(self) -> str:
         """The five lines before the prompt."""
-        return write(self).rpartition("\n")[0]
+        return write_chain(self).rpartition("\n")[0]
 
 
 LABELS = tuple(field.name.capitalize() for field in fields(ChainOfThought))
@@ -81,7 +81,7 @@ LABELS = tuple(field.name.capitalize() for field in fields(ChainOfThought))
 _LABEL = re.compile(rf"\b(?:{'|'.join(LABELS)}):")
 
 
-def write(chain: ChainOfThought) -> str:
+def write_chain(chain: ChainOfThought) -> str:
     """The text that the model is trained to reply with; :func:`parse` reads it back."""
     lines = zip(LABELS, astuple(chain), strict=True)
     return "\n".join(f"{label}: {value}" for label, value in lines)

@@ -67,7 +67,7 @@ class Rewrite:
     reasoning: str = ""
 
 
-def read_json(reply: str) -> Rewrite:
+def read_json_reply(reply: str) -> Rewrite:
     """Read a reply that holds one JSON object with ``reasoning`` and ``prompt``.
 
     Raises:
@@ -123,7 +123,7 @@ def read_reasoning(reply: str) -> Rewrite:
     return Rewrite(prompt=chain.prompt, reasoning=chain.reasoning)
 
 
-READERS = {"json": read_json, "text": read_text, "reasoning": read_reasoning}
+READERS = {"json": read_json_reply, "text": read_text, "reasoning": read_reasoning}
 """How a reply can be written."""
 
 

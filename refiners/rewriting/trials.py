@@ -37,7 +37,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What a text became.
 
     Args:
@@ -84,7 +84,7 @@ class Laboratory:
         """Whether the numbers say nothing about real models."""
         return self.generator.info.simulated or self.judge.info.simulated
 
-    def run(self, trials: Sequence[Trial]) -> list[Outcome]:
+    def run(self, trials: Sequence[Trial]) -> list[TrialOutcome]:
         """Make and judge a clip for each trial, in order; equal trials are done once."""
         requests = [ClipRequest(trial.text, trial.seed) for trial in trials]
         clips = self._cached(self.generator, requests, clip_key)
@@ -92,11 +92,11 @@ class Laboratory:
         asked = [JudgeRequest(clips[row], trials[row].prompt) for row in judged]  # type: ignore[arg-type]
         scores = dict(zip(judged, self._cached(self.judge, asked, score_key), strict=True))
         return [
-            Outcome(_as(Clip, clip), _as(Score, scores.get(row, clip)))
+            TrialOutcome(_as(Clip, clip), _as(Score, scores.get(row, clip)))
             for row, clip in enumerate(clips)
         ]
 
-    def value(self, outcome: Outcome) -> float | None:
+    def value(self, outcome: TrialOutcome) -> float | None:
         """How good an outcome is, in 0..2; ``None`` if it was not scored.
 
         A joint success counts 1, and the mean of SA and PC, scaled to 0..1, decides among equals.

@@ -12,7 +12,7 @@ from harness import do_run, phybench, rows, run_config
 from phybench import ClipRequest, ConfigError, NoVideo, VideoFile
 from phybench.planning.plan import build_plan
 from phybench.plugins.registry import create
-from phybench.publish.leaderboard import row
+from phybench.publish.leaderboard import leaderboard_row
 from phybench.testing import check_generator
 from phybench.video.video_file import VideoError, peek, probe, read_frames
 
@@ -204,7 +204,7 @@ def test_videophy_labels_reproduce_the_published_leaderboard(workplace: Path, sh
         judges=(f"labels:file={labels}",),
     )
     outcome = do_run(config, Path("out"), Path("cache"))
-    cells = {cell.generator: row(cell) for cell in outcome.cells}
+    cells = {cell.generator: leaderboard_row(cell) for cell in outcome.cells}
     assert len(cells) == 10
     assert sum(cell["n_scored"] for cell in cells.values()) == 3360
     for name, published in PUBLISHED.items():

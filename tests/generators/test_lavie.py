@@ -119,7 +119,9 @@ def original() -> tuple[Any, dict[str, Any], dict[str, Any]]:
     from safetensors.torch import load_file
 
     folder = PARITY / "checkpoint"
-    networks = model_of.load_networks(folder / "lavie_base.pt", folder / "stable-diffusion-v1-4")
+    networks = model_of.load_lavie_networks(
+        folder / "lavie_base.pt", folder / "stable-diffusion-v1-4"
+    )
     expected = load_file(PARITY / "expected.safetensors")
     return networks, expected, json.loads((PARITY / "expected.json").read_text())
 
@@ -262,7 +264,7 @@ def test_real_size_loads_completely_on_the_meta_device() -> None:
         tensors = {n: torch.empty(s) for n, s in names.lavie_unet(channels, 2, 8, 768)}
     assert len(tensors) == 830
     real = {**config(channels, 8, 2, 768), "norm_num_groups": 32, "sample_size": 64}
-    unet, _ = model_of.load_unet(tensors, real)
+    unet, _ = model_of.load_lavie_unet(tensors, real)
     filled = sum(parameter.numel() for parameter in unet.parameters())
     assert filled == sum(tensor.numel() for tensor in tensors.values())
 
@@ -274,7 +276,7 @@ def test_checkpoints_of_other_sizes_run_clip_by_clip(
     channels: tuple[int, ...], layers: int, heads: int
 ) -> None:
     """Clips in one batch do not see each other, while frames of one clip do."""
-    unet, layout = model_of.load_unet(
+    unet, layout = model_of.load_lavie_unet(
         random_unet(channels, layers, heads), config(channels, heads, layers, 8)
     )
     networks = model_of.LaVieNetworks(unet, layout, None, None)
@@ -316,7 +318,7 @@ def test_whole_checkpoints_of_other_sizes_make_clips(tmp_path: Path, sizes: dict
 
 def test_heads_too_narrow_to_be_rotated_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 32 channels"):
-        model_of.load_unet(random_unet((32, 32)), config((32, 32), 2, 1, 8))
+        model_of.load_lavie_unet(random_unet((32, 32)), config((32, 32), 2, 1, 8))
 
 
 # --- the plugin ----------------------------------------------------------------------------------
@@ -416,7 +418,7 @@ def test_checkpoints_that_do_not_fit_are_refused(fault: str) -> None:
     else:
         state["conv_out.bias"] = torch.zeros(5)
     with pytest.raises(ConfigError, match="does not fit the UNet"):
-        model_of.load_unet(state, config((64, 64), 2, 1, 8))
+        model_of.load_lavie_unet(state, config((64, 64), 2, 1, 8))
 
 
 def test_missing_files_are_named(

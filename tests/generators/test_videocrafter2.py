@@ -17,7 +17,7 @@ import torch
 from random_weights import random_tensors
 
 from phybench.errors import ConfigError
-from phybench.generators.ports.clip_text import clean, fit
+from phybench.generators.ports.clip_text import clean_text, fit
 from phybench.generators.ports.videocrafter2 import model as vc2
 from phybench.generators.ports.videocrafter2.key_map import TEXT, UNET, VAE
 from phybench.generators.ports.videocrafter2.plugin import videocrafter2
@@ -87,7 +87,7 @@ def make(checkpoint: Path, **options: Any) -> Any:
 def original() -> tuple[Any, dict[str, Any], dict[str, Any]]:
     from safetensors.torch import load_file
 
-    networks = vc2.load_networks(PARITY / "checkpoint" / "model.ckpt")
+    networks = vc2.load_crafter_networks(PARITY / "checkpoint" / "model.ckpt")
     expected = load_file(PARITY / "expected.safetensors")
     return networks, expected, json.loads((PARITY / "expected.json").read_text())
 
@@ -241,7 +241,7 @@ def test_real_size_loads_completely_on_the_meta_device() -> None:
         text = {n: torch.empty(s) for n, s in names.openclip_text(1024, 24, 49408)}
     assert len(unet) == 1484
     assert len(vae) == 248
-    loaded = vc2.load_unet(unet)
+    loaded = vc2.load_crafter_unet(unet)
     assert sum(parameter.numel() for parameter in loaded.parameters()) == sum(
         tensor.numel() for tensor in unet.values()
     )
@@ -333,8 +333,8 @@ def test_padding_is_zero_and_the_end_mark_stays_last() -> None:
 
 
 def test_cleaning_is_openclips() -> None:
-    assert clean("Coffee &amp;amp; milk,\n  a  gentle pour") == "coffee & milk, a gentle pour"
-    assert clean("schÃ¶n") == "schön"
+    assert clean_text("Coffee &amp;amp; milk,\n  a  gentle pour") == "coffee & milk, a gentle pour"
+    assert clean_text("schÃ¶n") == "schön"
 
 
 def test_exclamation_marks_are_text_not_padding(checkpoint: Path) -> None:
@@ -454,7 +454,7 @@ def test_checkpoints_that_do_not_fit_are_refused(tmp_path: Path, fault: str) -> 
     else:
         torch.save(state, path)
     with pytest.raises(ConfigError):
-        vc2.load_networks(path)
+        vc2.load_crafter_networks(path)
 
 
 def test_missing_files_are_named_with_their_size(

@@ -13,7 +13,7 @@ from phybench import Clip, Failure, JudgeRequest, Score
 from phybench.judges.ensemble.combining import Combination, RecordedParts
 from phybench.judges.ratings.rating_replies import RatingReader, RatingReply, judged
 from phybench.judges.vlm.questions import Choice, questioning, recorded_replies
-from phybench.judges.vlm.scoring import RecordedReplies, score_clips
+from phybench.judges.vlm.scoring import RecordedReplies, score_by_questions
 from phybench.services.chat_client import Reply
 from phybench.video.video_file import write_frames
 
@@ -123,7 +123,9 @@ def asking(samples, template):
 )
 def test_replies_of_a_model_are_read_again_as_they_were(clip, replies, samples, asks):
     how = asking(samples, TWO if asks == 2 else {"asks": TWO["asks"][:1]})
-    (first,) = score_clips([JudgeRequest(clip, "x")], how, lambda asked: replies[: len(asked)])
+    (first,) = score_by_questions(
+        [JudgeRequest(clip, "x")], how, lambda asked: replies[: len(asked)]
+    )
     if isinstance(first, Failure) and first.kind != "parse":
         return
     again = RecordedReplies(how).reread(first.reply)

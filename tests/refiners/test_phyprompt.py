@@ -20,7 +20,7 @@ from phybench.refiners.phyprompt import (
     training_messages,
     write_card,
 )
-from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write_chain
 
 SYSTEM = "Think about physics, then rewrite."
 CHAINS = {
@@ -54,7 +54,7 @@ CARD = CheckpointCard(
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer([SYSTEM, *PROMPTS, *(write(chain) for chain in CHAINS.values())])
+    return build_tokenizer([SYSTEM, *PROMPTS, *(write_chain(chain) for chain in CHAINS.values())])
 
 
 def lessons(replies):
@@ -65,7 +65,7 @@ def lessons(replies):
 def checkpoint(tmp_path_factory, tokenizer):
     """A whole model, trained, with its card."""
     model = build_model(len(tokenizer))
-    replies = {text: write(chain) for text, chain in CHAINS.items()}
+    replies = {text: write_chain(chain) for text, chain in CHAINS.items()}
     assert teach(model, tokenizer, lessons(replies), steps=120) < 0.05
     folder = save(tmp_path_factory.mktemp("phyprompt") / "trained", model, tokenizer)
     write_card(folder, CARD)
@@ -90,7 +90,7 @@ def test_adapter_checkpoint_runs_on_its_base(checkpoint, tmp_path, tokenizer):
     other = replace(CHAINS[PROMPTS[0]], prompt="Ice falls.")
     model = AutoModelForCausalLM.from_pretrained(checkpoint)
     model = get_peft_model(model, LoraConfig(r=8, lora_alpha=32, target_modules="all-linear"))
-    assert teach(model, tokenizer, lessons({PROMPTS[0]: write(other)}), steps=60) < 0.05
+    assert teach(model, tokenizer, lessons({PROMPTS[0]: write_chain(other)}), steps=60) < 0.05
     model.save_pretrained(tmp_path)
     write_card(tmp_path, replace(CARD, base_model=str(checkpoint), base_revision="moved"))
     assert phyprompt(tmp_path).refine(PROMPTS[:1], [0])[0].text == "Ice falls."
@@ -105,7 +105,7 @@ def test_adapter_checkpoint_runs_on_its_base(checkpoint, tmp_path, tokenizer):
 def test_a_reply_that_cannot_be_used_is_drawn_again(tmp_path, tokenizer):
     """The model has learnt two replies to one prompt, one of them without a prompt at its end."""
     model, text = build_model(len(tokenizer)), PROMPTS[0]
-    whole = write(CHAINS[text])
+    whole = write_chain(CHAINS[text])
     pairs = [(training_messages(text, SYSTEM), reply) for reply in (whole, whole[:60])]
     teach(model, tokenizer, pairs, steps=120)
     folder = save(tmp_path / "either", model, tokenizer)

@@ -11,7 +11,7 @@ from phybench.refiners.rewriting.chain_of_thought import (
     ChainOfThought,
     ReasoningFormatError,
     parse,
-    write,
+    write_chain,
 )
 
 CHAIN = ChainOfThought(
@@ -33,7 +33,7 @@ PROMPT_LINE = LINE.filter(lambda text: not any(f"{label}:" in text for label in 
 
 
 def test_written_form_is_six_labelled_lines():
-    assert write(CHAIN) == TEXT
+    assert write_chain(CHAIN) == TEXT
     assert parse(TEXT) == CHAIN
     assert CHAIN.reasoning == TEXT[: TEXT.index("\nPrompt:")]
 
@@ -41,7 +41,7 @@ def test_written_form_is_six_labelled_lines():
 @given(LINE, LINE, LINE, LINE, LINE, PROMPT_LINE)
 def test_whatever_is_written_is_read_back(law, motion, forces, materials, environment, prompt):
     chain = ChainOfThought(law, motion, forces, materials, environment, prompt)
-    assert parse(write(chain)) == chain
+    assert parse(write_chain(chain)) == chain
 
 
 @given(st.text())
@@ -50,7 +50,7 @@ def test_any_text_is_read_or_refused(text):
         chain = parse(text)
     except ReasoningFormatError:
         return
-    assert parse(write(chain)) == chain
+    assert parse(write_chain(chain)) == chain
 
 
 def test_space_around_the_reply_is_no_error():

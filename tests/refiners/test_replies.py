@@ -11,7 +11,7 @@ from phybench.refiners.rewriting.replies import (
     ReplyError,
     Rewrite,
     check_rewrite,
-    read_json,
+    read_json_reply,
     read_reasoning,
     read_text,
 )
@@ -40,7 +40,7 @@ def check(text, *, reasoning="", prompt=PROMPT, language="english"):
     ],
 )
 def test_json_is_found_in_what_models_wrap_it_in(reply):
-    assert read_json(reply) == Rewrite(prompt=GOOD, reasoning="It speeds up.")
+    assert read_json_reply(reply) == Rewrite(prompt=GOOD, reasoning="It speeds up.")
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_json_is_found_in_what_models_wrap_it_in(reply):
 )
 def test_other_replies_are_no_refinement(reply):
     with pytest.raises(ReplyError) as error:
-        read_json(reply)
+        read_json_reply(reply)
     assert error.value.kind == "parse"
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text):
-    for read in (read_json, read_text, read_reasoning):
+    for read in (read_json_reply, read_text, read_reasoning):
         with contextlib.suppress(ReplyError):
             assert isinstance(read(text), Rewrite)
 
 
 @given(st.text(), st.text())
 def test_any_strings_come_back_but_for_white_space(reasoning, prompt):
-    rewrite = read_json(json.dumps({"reasoning": reasoning, "prompt": prompt}))
+    rewrite = read_json_reply(json.dumps({"reasoning": reasoning, "prompt": prompt}))
     assert rewrite.prompt.split() == prompt.split()
     assert rewrite.reasoning == reasoning.strip()
 

@@ -9,12 +9,18 @@ from importlib import resources
 import pytest
 
 from phybench.tabletop.texts.language import understand
-from phybench.tabletop.texts.prompt_sets import STATED_SHARE, TEST_ROWS, TRAIN_ROWS, build, write
+from phybench.tabletop.texts.prompt_sets import (
+    STATED_SHARE,
+    TEST_ROWS,
+    TRAIN_ROWS,
+    build,
+    write_prompt_sets,
+)
 from phybench.tabletop.world.families import FAMILIES
 
 
 def test_the_files_are_the_builders_output(tmp_path):
-    write(tmp_path)
+    write_prompt_sets(tmp_path)
     bundled = resources.files("phybench.tabletop").joinpath("prompts")
     for split in ("train", "test"):
         name = f"tabletop-{split}.jsonl"

@@ -23,7 +23,7 @@ from phybench.training.ablation.ablation import (
     run_ablation,
 )
 from phybench.training.ablation.plots import curves
-from phybench.training.ablation.report import conclusions, to_markdown
+from phybench.training.ablation.report import ablation_markdown, conclusions
 from phybench.training.ablation.table import difference_rows, differences, outcomes, rows
 from phybench.training.recipe.recipe import load_recipe
 from phybench.training.setup import claim
@@ -212,7 +212,7 @@ def test_the_page_names_command_versions_seeds_and_simulation(small):
     run = made_run(small, arms(small, dynamic=[0.9] * 3, static=[0.5] * 3, sft_only=0.4))
     found = outcomes(small, run)
     facts = {one.arm: {"reward_clips": 5, "hacking": "fail"} for one in small.trainings}
-    page = to_markdown(
+    page = ablation_markdown(
         small, run, found, differences(found), facts, ["phybench", "train", "ablate", "a b"]
     )
     for part in ("Simulated", "`phybench train ablate 'a b'`", "trl ", "Training seeds: 0, 1, 2"):

@@ -14,7 +14,7 @@ from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, parse
 from phybench.tabletop.texts.language import understand
 from phybench.tabletop.world.families import FAMILIES
 from phybench.training.data.dataset import prepare
-from phybench.training.data.decontamination import clean
+from phybench.training.data.decontamination import without_test_prompts
 from phybench.training.data.from_tabletop import sentences, tabletop_triples
 from phybench.training.data.from_teacher import ask_teacher, explain_phygenbench
 from phybench.training.data.triples import kept, read_triples, triple, write_data
@@ -89,7 +89,7 @@ def test_evaluation_prompts_are_kept_out(tmp_path):
     exact = with_prompt("a red BALL falls onto a table")
     overlapping = with_prompt("Zero one two three four five six seven.")
     free = with_prompt("A blue cube slides along a desk.")
-    found = clean([exact, overlapping, free], [str(evaluation)], ngram=6)
+    found = without_test_prompts([exact, overlapping, free], [str(evaluation)], ngram=6)
     assert (found.samples, found.exact, found.overlapping) == ((free,), 1, 1)
     assert list(found.against) == ["test"]
 

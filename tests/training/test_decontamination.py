@@ -10,7 +10,7 @@ from phybench.errors import ConfigError, MissingExtraError
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought
 from phybench.training.data import dataset
 from phybench.training.data.dataset import prepare
-from phybench.training.data.decontamination import Closeness, clean
+from phybench.training.data.decontamination import Closeness, without_test_prompts
 from phybench.training.data.triples import triple
 from phybench.training.recipe.recipe import load_recipe
 from phybench.units.cache import Cache
@@ -39,17 +39,21 @@ def test_prompt_or_target_that_mean_an_evaluation_prompt_are_dropped(evaluation)
     by_target = sample("A vessel tips over.", "A vessel tips over and the water runs out.")
     far = sample("A cup slides.", "A cup slides and slows down.")
     half = sample("A ball hits a cup.", "A ball hits a cup and stops.")  # cosine 0.71
-    found = clean([close, by_target, far, half], [evaluation], 8, Closeness(embed, 0.9))
+    found = without_test_prompts(
+        [close, by_target, far, half], [evaluation], 8, Closeness(embed, 0.9)
+    )
     assert found.samples == (far, half)
     assert (found.exact, found.overlapping, found.similar) == (0, 0, 2)
-    strict = clean([far, half], [evaluation], 8, Closeness(embed, 0.7))
+    strict = without_test_prompts([far, half], [evaluation], 8, Closeness(embed, 0.7))
     assert strict.samples == (far,)
 
 
 def test_without_it_nothing_is_similar_and_an_empty_set_asks_no_model(evaluation):
     close = sample("Some ball is let go.", "Some ball is let go and gains speed.")
-    assert clean([close], [evaluation], 8).similar == 0
-    assert clean([close], [], 8, Closeness(lambda texts: 1 / 0, 0.9)).samples == (close,)
+    assert without_test_prompts([close], [evaluation], 8).similar == 0
+    assert without_test_prompts([close], [], 8, Closeness(lambda texts: 1 / 0, 0.9)).samples == (
+        close,
+    )
 
 
 @pytest.fixture
@@ -108,5 +112,5 @@ def test_a_real_model_sees_a_paraphrase(tmp_path):
     path.write_text("A red ball falls onto a wooden table.\n")
     same = sample("A red ball drops on the wooden table.", "A red ball drops and it bounces there.")
     other = sample("A chef pours hot soup.", "A chef pours hot soup that spreads in the bowl.")
-    found = clean([same, other], [str(path)], 8, Closeness(load_embedder(), 0.8))
+    found = without_test_prompts([same, other], [str(path)], 8, Closeness(load_embedder(), 0.8))
     assert found.samples == (other,)

@@ -23,7 +23,7 @@ from phybench.plugins.contracts import (
 )
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import PluginSpec, parse_spec
-from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write
+from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write_chain
 from phybench.training.recipe.licences import check_licences
 from phybench.training.stage2.clip_scores import ClipScores
 from phybench.training.stage2.curriculum import weight_at
@@ -169,7 +169,7 @@ def bench(tmp_path):
 
 
 def said(prompt):
-    return write(ChainOfThought("gravity", "falls", "weight", "rubber", "air", prompt))
+    return write_chain(ChainOfThought("gravity", "falls", "weight", "rubber", "air", prompt))
 
 
 def test_the_reward_is_the_weighted_sum_of_both_parts(bench):

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from phybench.errors import ConfigError, RunLockedError, unknown
 from phybench.machine.digest import file_digest, value_digest
-from phybench.machine.environment import describe
+from phybench.machine.environment import describe_environment
 from phybench.machine.files import read_json, write_text
 from phybench.machine.folders import default_folder
 from phybench.planning.config import RunConfig
@@ -272,7 +272,7 @@ def _stage_one(ablation: Ablation, tell: Tell) -> None:
         "variants": list(ablation.variants),
         "training_seeds": ablation.training_seeds,
         "commands": {each.arm: each.command for each in ablation.trainings},
-        "environment": describe(),
+        "environment": describe_environment(),
     }
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 

@@ -13,7 +13,7 @@ from phybench.machine.files import read_jsonl
 
 from ..setup import WORK
 from .ablation import VARIANTS, Ablation, Training
-from .table import Outcome
+from .table import VariantOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +31,8 @@ _SMOOTHED = 20
 """Curves of more values than this are shown as means of as many blocks."""
 
 
-def draw_plots(
-    ablation: Ablation, found: Sequence[Outcome], folder: Path, *, simulated: bool
+def draw_ablation_plots(
+    ablation: Ablation, found: Sequence[VariantOutcome], folder: Path, *, simulated: bool
 ) -> list[Path]:
     """Draw the reward curves and joint success.
 
@@ -128,7 +128,7 @@ def _band(
     return line
 
 
-def _joint(found: Sequence[Outcome]) -> Figure:
+def _joint(found: Sequence[VariantOutcome]) -> Figure:
     """Rates with intervals over prompts; dots are single trainings."""
     judges = list(dict.fromkeys(each.judge for each in found))
     figure, axes = _figure(1.2 + 4.2 * len(judges), 4.2, len(judges))
@@ -145,7 +145,7 @@ def _joint(found: Sequence[Outcome]) -> Figure:
     return figure
 
 
-def _bar(axis: Axes, place: int, outcome: Outcome) -> None:
+def _bar(axis: Axes, place: int, outcome: VariantOutcome) -> None:
     rate = outcome.rate("joint")
     if not rate.n:
         return

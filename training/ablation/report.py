@@ -11,7 +11,7 @@ from typing import Any
 from phybench.compare.sentences import p_text
 from phybench.errors import ConfigError
 from phybench.gate.training_log import check_log, read_log
-from phybench.machine.environment import describe
+from phybench.machine.environment import describe_environment
 from phybench.machine.files import read_jsonl, write_text
 from phybench.publish.text import SIMULATED, csv_text, escape_markdown
 from phybench.runs.cells import Run
@@ -31,7 +31,7 @@ from .table import (
     COLUMNS,
     DIFFERENCE_COLUMNS,
     Difference,
-    Outcome,
+    VariantOutcome,
     difference_rows,
     differences,
     outcomes,
@@ -47,7 +47,9 @@ _NAMES = {
 _SHOWN_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy")
 
 
-def write_report(ablation: Ablation, run: Run, argv: Sequence[str]) -> tuple[Difference, ...]:
+def write_ablation_report(
+    ablation: Ablation, run: Run, argv: Sequence[str]
+) -> tuple[Difference, ...]:
     """Write ``ablation.csv``, ``differences.csv``, ``ablation.md`` and the plots.
 
     Args:
@@ -61,7 +63,7 @@ def write_report(ablation: Ablation, run: Run, argv: Sequence[str]) -> tuple[Dif
     Raises:
         StorageError: If the disk refuses a write.
     """
-    from .plots import draw_plots
+    from .plots import draw_ablation_plots
 
     found = outcomes(ablation, run)
     compared = differences(found)
@@ -72,8 +74,10 @@ def write_report(ablation: Ablation, run: Run, argv: Sequence[str]) -> tuple[Dif
         ablation.folder / "differences.csv",
         csv_text(DIFFERENCE_COLUMNS, difference_rows(compared)),
     )
-    draw_plots(ablation, found, ablation.folder / "plots", simulated=run.header["simulated"])
-    page = to_markdown(ablation, run, found, compared, facts, argv)
+    draw_ablation_plots(
+        ablation, found, ablation.folder / "plots", simulated=run.header["simulated"]
+    )
+    page = ablation_markdown(ablation, run, found, compared, facts, argv)
     write_text(ablation.folder / "ablation.md", page)
     return compared
 
@@ -99,10 +103,10 @@ def _hacking(log: Path) -> str:
     return found[0] if found else "too short to tell"
 
 
-def to_markdown(
+def ablation_markdown(
     ablation: Ablation,
     run: Run,
-    found: Sequence[Outcome],
+    found: Sequence[VariantOutcome],
     compared: Sequence[Difference],
     facts: Mapping[str, Mapping[str, Any]],
     argv: Sequence[str],
@@ -162,7 +166,7 @@ def _reservation(each: Difference) -> str:
 
 
 def _variant_table(
-    own: Sequence[Outcome], ablation: Ablation, facts: Mapping[str, Mapping[str, Any]]
+    own: Sequence[VariantOutcome], ablation: Ablation, facts: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     lines = [
         f"## `{own[0].judge}`, the {own[0].role}",
@@ -259,7 +263,7 @@ def _legend(ablation: Ablation) -> list[str]:
 
 
 def _made_by(ablation: Ablation, run: Run, argv: Sequence[str]) -> list[str]:
-    here = describe()
+    here = describe_environment()
     packages = ", ".join(
         f"{name} {version}" for name, version in here["packages"].items() if name in _SHOWN_PACKAGES
     )

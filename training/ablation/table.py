@@ -58,7 +58,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VariantOutcome:
     """One variant by one judge.
 
     Args:
@@ -112,7 +112,7 @@ class Difference:
         return "beats" if self.result.difference > 0 else "is worse than"
 
 
-def outcomes(ablation: Ablation, run: Run) -> tuple[Outcome, ...]:
+def outcomes(ablation: Ablation, run: Run) -> tuple[VariantOutcome, ...]:
     """Every variant by every judge, references first, variants in the ablation's order."""
     found = []
     for number, judge in enumerate(run.header["plugins"]["judge"]):
@@ -122,7 +122,7 @@ def outcomes(ablation: Ablation, run: Run) -> tuple[Outcome, ...]:
             if variant not in {*REFERENCES, STAGE_ONE}:
                 names = [each.arm for each in ablation.of(variant)]
             cells = tuple(_cell(run, name, judge["name"]) for name in names)
-            found.append(Outcome(variant, judge["name"], role, cells))
+            found.append(VariantOutcome(variant, judge["name"], role, cells))
     return tuple(found)
 
 
@@ -136,7 +136,7 @@ def _success(cell: Cell, measure: str) -> NDArray[np.float64]:
     return cell.success(measure)
 
 
-def differences(found: Sequence[Outcome]) -> tuple[Difference, ...]:
+def differences(found: Sequence[VariantOutcome]) -> tuple[Difference, ...]:
     """The curriculum against every other variant and reference, on every measure."""
     results = []
     for judge in dict.fromkeys(each.judge for each in found):
@@ -148,7 +148,9 @@ def differences(found: Sequence[Outcome]) -> tuple[Difference, ...]:
     return tuple(results)
 
 
-def _family(dynamic: Outcome, others: Sequence[Outcome], measure: str) -> list[Difference]:
+def _family(
+    dynamic: VariantOutcome, others: Sequence[VariantOutcome], measure: str
+) -> list[Difference]:
     values = dynamic.values(measure)
     family = [
         Difference(
@@ -174,7 +176,9 @@ def _within_reach(result: CrossedDifference) -> CrossedDifference:
 
 
 def rows(
-    found: Sequence[Outcome], trainings: Sequence[Training], facts: Mapping[str, Mapping[str, Any]]
+    found: Sequence[VariantOutcome],
+    trainings: Sequence[Training],
+    facts: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """One row per judge, variant and training, and one over all trainings of a variant.
 
@@ -195,7 +199,7 @@ def rows(
     return table
 
 
-def _row(outcome: Outcome, training: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _row(outcome: VariantOutcome, training: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     counted = np.stack([cell.status for cell in outcome.cells])
     row: dict[str, Any] = {
         "judge": outcome.judge,

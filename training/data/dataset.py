@@ -13,7 +13,7 @@ from phybench.units.cache import Cache
 
 from ..recipe.parts import Data
 from ..recipe.recipe import Recipe
-from .decontamination import Closeness, clean
+from .decontamination import Closeness, without_test_prompts
 from .triples import Triple, kept, read_triples
 
 
@@ -40,7 +40,7 @@ def prepare(recipe: Recipe, cache: Cache) -> Prepared:
     made, failed = _build(data, cache, recipe.seed)
     good, dropped = kept(made[: data.limit], data.max_words)
     closeness, looked = _closeness(data)
-    cleaned = clean(good, data.decontaminate, data.ngram, closeness)
+    cleaned = without_test_prompts(good, data.decontaminate, data.ngram, closeness)
     if not cleaned.samples:
         raise ConfigError(
             f"Expected `data` of the recipe to give samples, but none of {len(made)} is left: "

@@ -49,7 +49,7 @@ class Closeness:
     limit: float
 
 
-def clean(
+def without_test_prompts(
     samples: Sequence[Triple],
     sets: Iterable[str],
     ngram: int,

@@ -17,7 +17,7 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest, value_digest
 from phybench.machine.files import write_text
-from phybench.prompts.prompt_changes import diagnose
+from phybench.prompts.prompt_changes import find_changes
 from phybench.prompts.prompt_sets import read_rows
 from phybench.refiners.rewriting import chain_of_thought as reasoning
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, ReasoningFormatError
@@ -57,12 +57,12 @@ class Triple:
     @property
     def reply(self) -> str:
         """What the model is trained to answer."""
-        return reasoning.write(self.chain)
+        return reasoning.write_chain(self.chain)
 
 
 def triple(prompt: str, chain: ChainOfThought, source: str) -> Triple:
     """A triple whose id follows from its content."""
-    return Triple(text_digest(prompt, reasoning.write(chain))[:16], prompt, chain, source)
+    return Triple(text_digest(prompt, reasoning.write_chain(chain))[:16], prompt, chain, source)
 
 
 def read_triples(path: Path) -> list[Triple]:
@@ -97,14 +97,14 @@ def _read(number: int, row: Mapping[str, Any], path: Path) -> Triple:
 
 def problem(sample: Triple, max_words: int) -> str:
     """Why a triple should not be trained on; empty if nothing speaks against it."""
-    found = diagnose(sample.prompt, sample.chain.prompt)
+    found = find_changes(sample.prompt, sample.chain.prompt)
     if found.words > max_words:
         return "too long"
     if found.refusal:
         return "refusal"
     if found.unchanged:
         return "prompt unchanged"
-    content = len(diagnose(sample.prompt, "").lost_words)
+    content = len(find_changes(sample.prompt, "").lost_words)
     if found.lost_numbers or len(found.lost_words) > MAX_LOST * max(1, content):
         return "subject lost"
     return ""

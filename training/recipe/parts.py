@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 ScheduleName = Literal["exponential", "linear", "cosine", "step", "static", "sa-only", "pc-only"]
 
 
-class Part(BaseModel):
+class RecipePart(BaseModel):
     """A section that admits no unknown key and cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Scratch(Part):
+class Scratch(RecipePart):
     """A small language model that is made from nothing, tokenizer included.
 
     Args:
@@ -33,7 +33,7 @@ class Scratch(Part):
     context: int = Field(ge=64)
 
 
-class Model(Part):
+class Model(RecipePart):
     """Where training begins.
 
     Args:
@@ -57,7 +57,7 @@ class Model(Part):
         return self
 
 
-class Data(Part):
+class Data(RecipePart):
     """The chain-of-thought data of stage 1.
 
     Args:
@@ -95,7 +95,7 @@ class Data(Part):
     similarity_model: str = ""
 
 
-class Lora(Part):
+class Lora(RecipePart):
     """A low-rank adapter, trained instead of all weights and merged at the end.
 
     Args:
@@ -120,7 +120,7 @@ def _check_warmup(warmup: float, scheduler: str) -> None:
         )
 
 
-class Sft(Part):
+class Sft(RecipePart):
     """Stage 1.
 
     Args:
@@ -158,7 +158,7 @@ class Sft(Part):
         return self
 
 
-class Video(Part):
+class VideoPart(RecipePart):
     """Wishes for every clip; ``None`` is the generator's native value."""
 
     frames: int | None = Field(default=None, ge=1)
@@ -167,7 +167,7 @@ class Video(Part):
     height: int | None = Field(default=None, ge=2)
 
 
-class Reward(Part):
+class Reward(RecipePart):
     """What a rewritten prompt is worth.
 
     Args:
@@ -196,7 +196,7 @@ class Reward(Part):
     unreadable: float = Field(default=0.0, ge=0, le=1)
     truncated: float | None = Field(default=None, ge=0, le=1)
     clip_seed: Literal["shared", "own"] = "shared"
-    video: Video = Video()
+    video: VideoPart = VideoPart()
     executor: str = "local"
     workers: int | None = Field(default=None, ge=1)
     timeout_s: float = Field(gt=0)
@@ -208,7 +208,7 @@ _MEMORY = 0.3
 """TRL's default share of a GPU for a colocated vLLM."""
 
 
-class Vllm(Part):
+class Vllm(RecipePart):
     """Rollouts with vLLM.
 
     Args:
@@ -243,7 +243,7 @@ class Vllm(Part):
         return self
 
 
-class Grpo(Part):
+class Grpo(RecipePart):
     """Stage 2.
 
     Args:
@@ -318,7 +318,7 @@ class Grpo(Part):
         return self
 
 
-class Evaluation(Part):
+class Evaluation(RecipePart):
     """How ``train ablate`` lets the checkpoints rewrite the test prompts.
 
     Args:

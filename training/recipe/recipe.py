@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError
 
 from phybench.errors import ConfigError, unknown
 
-from .parts import Data, Evaluation, Grpo, Model, Part, Reward, Sft
+from .parts import Data, Evaluation, Grpo, Model, RecipePart, Reward, Sft
 
 
-class Recipe(Part):
+class Recipe(RecipePart):
     """One training run, both stages.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback
 
 from phybench.errors import ConfigError
-from phybench.gate.findings import Outcome
+from phybench.gate.findings import CheckOutcome
 from phybench.gate.training_log import check_log, read_log
 from phybench.machine.folders import default_folder
 from phybench.units.cache import Cache
@@ -182,6 +182,6 @@ def hacking(log: Path) -> str:
     except ConfigError:
         return ""
     for finding in check_log(series):
-        if finding.name == "reward hacking" and finding.outcome is Outcome.FAIL:
+        if finding.name == "reward hacking" and finding.outcome is CheckOutcome.FAIL:
             return finding.message
     return ""

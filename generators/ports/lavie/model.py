@@ -141,7 +141,9 @@ def make_scheduler(name: SamplerName, steps: int) -> Any:
     return scheduler
 
 
-def load_networks(weights: Path, base: Path, *, allow_unpickling: bool = False) -> LaVieNetworks:
+def load_lavie_networks(
+    weights: Path, base: Path, *, allow_unpickling: bool = False
+) -> LaVieNetworks:
     """Load ``lavie_base.pt`` and the Stable Diffusion 1.4 folder it builds on.
 
     Raises:
@@ -153,13 +155,15 @@ def load_networks(weights: Path, base: Path, *, allow_unpickling: bool = False) 
     text_model: Any = transformers.CLIPTextModel
     loaded = load_tensors(weights, allow_unpickling=allow_unpickling)
     library: Any = diffusers
-    unet, layout = load_unet(loaded.get("ema", loaded), read_json(base / "unet" / "config.json"))
+    unet, layout = load_lavie_unet(
+        loaded.get("ema", loaded), read_json(base / "unet" / "config.json")
+    )
     vae = library.AutoencoderKL.from_pretrained(base / "vae", local_files_only=True)
     text = text_model.from_pretrained(base / "text_encoder", local_files_only=True)
     return LaVieNetworks(unet, layout, vae.eval(), text.eval())
 
 
-def load_unet(
+def load_lavie_unet(
     tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]
 ) -> tuple[Any, ClipLayout]:
     """The denoiser from its tensors, each consumed exactly once.
@@ -174,12 +178,12 @@ def load_unet(
     import torch
 
     with torch.device("meta"):
-        unet, layout = build_unet(config)
+        unet, layout = build_lavie_unet(config)
     filled = {name: tensor.float() for name, tensor in tensors.items()}
     return load_strictly(unet, filled, "UNet"), layout
 
 
-def build_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
+def build_lavie_unet(config: Mapping[str, Any]) -> tuple[Any, ClipLayout]:
     """Diffusers' ``UNet2DConditionModel`` with its blocks and norms extended over the clip.
 
     Raises:

@@ -12,8 +12,8 @@ from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 from ...checkpoint_files import (
     MissingFile,
+    checkpoint_digest,
     find_weights,
-    folder_digest,
     require_files,
     sampled_digest,
 )
@@ -27,7 +27,7 @@ from ..plugin import (
     Placement,
     PortedGenerator,
     check_playback,
-    describe,
+    describe_port,
     place,
     require_video_extra,
 )
@@ -103,7 +103,7 @@ def lavie(
     native = Video(frames, fps, width, height)
     check_playback(_NAME, native, native)
     placement = place(device, dtype, "float16")
-    sampling = Sampling(sampler=sampler, steps=steps, guidance=guidance)
+    sampling = LavieSampling(sampler=sampler, steps=steps, guidance=guidance)
     weights = find_weights(_NAME, model, _WEIGHTS, download=download)
     made = LaVie(
         weights=weights,
@@ -112,7 +112,7 @@ def lavie(
         placement=placement,
         allow_unpickling=allow_unpickling,
     )
-    info = describe(
+    info = describe_port(
         _NAME,
         revision="base",
         licence=_LICENCE,
@@ -123,7 +123,7 @@ def lavie(
         fingerprint={
             "generator": "lavie-1",
             "weights": sampled_digest(weights),
-            **{part: folder_digest(made.base / part) for part in _BASE_PARTS},
+            **{part: checkpoint_digest(made.base / part) for part in _BASE_PARTS},
             "unet": sampled_digest(made.base / "unet" / "config.json"),
             **asdict(sampling),
         },
@@ -132,7 +132,7 @@ def lavie(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class LavieSampling:
     """How a clip is sampled; see :func:`lavie`."""
 
     sampler: SamplerName
@@ -156,7 +156,7 @@ class LaVie:
         *,
         weights: Path,
         base: Path,
-        sampling: Sampling,
+        sampling: LavieSampling,
         placement: Placement,
         allow_unpickling: bool,
     ) -> None:
@@ -208,9 +208,9 @@ class LaVie:
         if self._networks is None:
             import torch
 
-            from .model import load_networks, move
+            from .model import load_lavie_networks, move
 
-            networks = load_networks(
+            networks = load_lavie_networks(
                 self.weights, self.base, allow_unpickling=self._allow_unpickling
             )
             move(networks, self._placement.device, getattr(torch, self._placement.dtype))

@@ -118,7 +118,7 @@ class VideoCrafter2Networks:
         return sample(guided, start, noise, schedule)
 
 
-def load_networks(
+def load_crafter_networks(
     path: Path, *, allow_unpickling: bool = False, text_heads: int | None = None
 ) -> VideoCrafter2Networks:
     """Load ``model.ckpt``; the sizes come from the tensors themselves.
@@ -149,7 +149,7 @@ def networks_from(
         raise ConfigError(f"The checkpoint holds tensors of another model: {unknown[:5]}.")
     _check_schedule(state)
     return VideoCrafter2Networks(
-        unet=load_unet(parts[UNET]),
+        unet=load_crafter_unet(parts[UNET]),
         vae=load_vae(parts[VAE]),
         text=load_text(parts[TEXT], text_heads),
     )
@@ -188,7 +188,7 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def load_unet(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+def load_crafter_unet(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """The denoiser, from its tensors without prefix."""
     import torch
 
@@ -198,11 +198,11 @@ def load_unet(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     except (KeyError, StopIteration, ValueError, IndexError) as error:
         raise ConfigError(f"The checkpoint does not fit the UNet: no {error}.") from error
     with torch.device("meta"):
-        unet = build_unet(shape)
+        unet = build_crafter_unet(shape)
     return load_strictly(unet, renamed, "UNet")
 
 
-def build_unet(shape: UNetShape) -> Any:
+def build_crafter_unet(shape: UNetShape) -> Any:
     """Diffusers' ``UNet3DConditionModel`` with a frame-rate branch in its time embedding."""
     import diffusers
 

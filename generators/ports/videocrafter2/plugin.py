@@ -13,14 +13,14 @@ from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 from ...checkpoint_files import (
     MissingFile,
+    checkpoint_digest,
     find_weights,
-    folder_digest,
     require_files,
     sampled_digest,
 )
 from ...pixels import to_frames
 from ...video_settings import Video
-from ..clip_text import clean, fit, load_clip_tokenizer, token_ids
+from ..clip_text import clean_text, fit, load_clip_tokenizer, token_ids
 from ..plugin import (
     TOKENIZER_FILES,
     Dtype,
@@ -28,7 +28,7 @@ from ..plugin import (
     Placement,
     PortedGenerator,
     check_playback,
-    describe,
+    describe_port,
     place,
     require_video_extra,
 )
@@ -98,7 +98,7 @@ def videocrafter2(
     native = Video(frames, fps, width, height)
     check_playback(_NAME, native, native)
     placement = place(device, dtype, "float32")
-    sampling = Sampling(steps=steps, guidance=guidance, eta=eta, motion_fps=motion_fps)
+    sampling = CrafterSampling(steps=steps, guidance=guidance, eta=eta, motion_fps=motion_fps)
     made = VideoCrafter2(
         weights=find_weights(_NAME, model, _WEIGHTS, download=download),
         tokenizer=require_files(_NAME, tokenizer, TOKENIZER_FILES, download=download),
@@ -107,7 +107,7 @@ def videocrafter2(
         text_heads=text_heads,
         allow_unpickling=allow_unpickling,
     )
-    info = describe(
+    info = describe_port(
         _NAME,
         revision="512-v2.0",
         licence=_LICENCE,
@@ -118,7 +118,7 @@ def videocrafter2(
         fingerprint={
             "generator": "videocrafter2-1",
             "weights": sampled_digest(made.weights),
-            "tokenizer": folder_digest(made.tokenizer, (".json", ".txt")),
+            "tokenizer": checkpoint_digest(made.tokenizer, (".json", ".txt")),
             **asdict(sampling),
             "text_heads": text_heads,
         },
@@ -127,7 +127,7 @@ def videocrafter2(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class CrafterSampling:
     """How a clip is sampled; see :func:`videocrafter2`."""
 
     steps: int
@@ -153,7 +153,7 @@ class VideoCrafter2:
         *,
         weights: Path,
         tokenizer: Path,
-        sampling: Sampling,
+        sampling: CrafterSampling,
         placement: Placement,
         text_heads: int | None,
         allow_unpickling: bool,
@@ -168,7 +168,7 @@ class VideoCrafter2:
         """Start mark, tokens and end mark of a text, cleaned as OpenCLIP does."""
         if self._vocabulary is None:
             self._vocabulary = load_clip_tokenizer(self.tokenizer)
-        return token_ids(self._vocabulary, clean(text))
+        return token_ids(self._vocabulary, clean_text(text))
 
     def size_multiple(self) -> int:
         """Width and height must be multiples of this many pixels."""
@@ -210,9 +210,9 @@ class VideoCrafter2:
         if self._networks is None:
             import torch
 
-            from .model import load_networks
+            from .model import load_crafter_networks
 
-            networks = load_networks(
+            networks = load_crafter_networks(
                 self.weights,
                 allow_unpickling=self._allow_unpickling,
                 text_heads=self._text_heads,

@@ -18,7 +18,7 @@ from phybench.runs.items import broken_laws
 Format = Literal["inspect", "lm-eval", "vbench", "failures", "parquet"]
 
 
-def export(run: Run, format_: Format, target: Path) -> list[Path]:
+def export_run(run: Run, format_: Format, target: Path) -> list[Path]:
     """Write a run in a format.
 
     Args:

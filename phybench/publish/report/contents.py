@@ -143,14 +143,14 @@ def comparisons(run: Run, baseline: str) -> tuple[Sequence[Mapping[str, Any]], s
     """Rows and sentences of the comparison with a baseline, or the reason why there is none."""
     from phybench.compare.differences import compare_pairs
     from phybench.compare.pairing import pair_runs
-    from phybench.compare.sentences import row, sentence
+    from phybench.compare.sentences import difference_row, sentence
 
     try:
         pairing = pair_runs([run], baseline)
     except ConfigError as error:
         return [], str(error)
     found = compare_pairs(pairing.pairs)
-    return [{**row(each), "sentence": sentence(each)} for each in found], ""
+    return [{**difference_row(each), "sentence": sentence(each)} for each in found], ""
 
 
 def plot_images(folder: Path) -> list[tuple[str, str]]:

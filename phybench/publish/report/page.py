@@ -27,10 +27,10 @@ def write_report(
     Raises:
         StorageError: If the disk refuses a write.
     """
-    write_text(target, render(run, target, clips=clips, baseline=baseline))
+    write_text(target, render_page(run, target, clips=clips, baseline=baseline))
 
 
-def render(run: Run, target: Path, *, clips: Clips, baseline: str) -> str:
+def render_page(run: Run, target: Path, *, clips: Clips, baseline: str) -> str:
     """The page as text; the clips beside it are written."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

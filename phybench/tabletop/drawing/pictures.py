@@ -40,7 +40,7 @@ def _strip(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(list(framed), axis=1)
 
 
-def write(folder: Path) -> None:
+def write_pictures(folder: Path) -> None:
     """Write ``<family>.png`` for every family into a folder."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -105,4 +105,4 @@ def outcome_table() -> str:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_pictures(Path(sys.argv[1]))

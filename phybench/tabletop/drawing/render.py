@@ -18,7 +18,7 @@ from phybench.tabletop.drawing.raster import (
 )
 from phybench.tabletop.drawing.render_pour import draw_pour
 from phybench.tabletop.world.scene import COLOURS, PALETTES, WATER, Link, Palette, Scene, Tank
-from phybench.tabletop.world.simulate import Track, Trajectory
+from phybench.tabletop.world.simulate import ThingTrack, Trajectory
 from phybench.tabletop.world.world import outline
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def render(
     return np.rint(canvas.pixels).astype(np.uint8)
 
 
-def _draw_thing(canvas: Canvas, track: Track, scene: Scene, palette: Palette) -> None:
+def _draw_thing(canvas: Canvas, track: ThingTrack, scene: Scene, palette: Palette) -> None:
     look = track.thing.look
     colour = as_colour(COLOURS.get(look.colour, palette.fixture))
     colour = _changing(colour, track.recoloured, scene)
@@ -99,7 +99,7 @@ def _draw_fixtures(canvas: Canvas, scene: Scene, palette: Palette) -> None:
         draw_polygon(canvas, corners[:1], corners[1:], as_colour(palette.fixture))
 
 
-def _draw_link(canvas: Canvas, track: Track, link: Link, palette: Palette) -> None:
+def _draw_link(canvas: Canvas, track: ThingTrack, link: Link, palette: Palette) -> None:
     if link.kind == "hinge":
         return
     colour, shown = as_colour(palette.fixture), track.visible.astype(np.float64)

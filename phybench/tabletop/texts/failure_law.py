@@ -45,7 +45,7 @@ LONG_LAPSES, LATE_LAPSES = 0.35, 0.30
 """What a fully too long and a fully drowned text add to the probability of every lapse."""
 
 
-def load(understanding: Understanding) -> float:
+def load_failure_law(understanding: Understanding) -> float:
     """How far a text is too long, 0..1."""
     return _share(understanding.words, LONG_FROM, LONG_AT)
 
@@ -58,7 +58,7 @@ def lapse_probability(kind: str, understanding: Understanding) -> float:
         understanding: What was read.
     """
     late = _share(understanding.lead, LATE_FROM, LATE_AT)
-    return LAPSES[kind] + LONG_LAPSES * load(understanding) + LATE_LAPSES * late
+    return LAPSES[kind] + LONG_LAPSES * load_failure_law(understanding) + LATE_LAPSES * late
 
 
 def base_probabilities(family: str) -> dict[str, float]:
@@ -75,7 +75,7 @@ def violation_probabilities(family: str, understanding: Understanding) -> dict[s
     counts nothing.
     """
     excluded = {v for outcome in understanding.stated for v in prevented_by(outcome)}
-    factor = STATED + (1.0 - STATED) * load(understanding)
+    factor = STATED + (1.0 - STATED) * load_failure_law(understanding)
     return {
         violation: probability * (factor if violation in excluded else 1.0)
         for violation, probability in base_probabilities(family).items()

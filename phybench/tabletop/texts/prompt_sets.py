@@ -33,7 +33,7 @@ _SEED = {"train": 11, "test": 12}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PromptRow:
     """One prompt of a set.
 
     Args:
@@ -62,7 +62,7 @@ class Row:
         }
 
 
-def build(split: str) -> list[Row]:
+def build(split: str) -> list[PromptRow]:
     """The rows of ``train`` or ``test``; any first rows of the test set are a fair sample.
 
     Raises:
@@ -79,7 +79,7 @@ def build(split: str) -> list[Row]:
                 seen.add(draft[1])
     drafts.sort(key=lambda draft: chance.uniform(f"order/{draft[1]}"))
     return [
-        Row(f"tabletop-{split}-{index:04d}", text, family, stated, held_out)
+        PromptRow(f"tabletop-{split}-{index:04d}", text, family, stated, held_out)
         for index, (family, text, stated, held_out) in enumerate(drafts)
     ]
 
@@ -185,7 +185,7 @@ def _sizes(role: str) -> tuple[str, ...]:
     return min(sizes, key=len)
 
 
-def write(folder: Path) -> None:
+def write_prompt_sets(folder: Path) -> None:
     """Write ``tabletop-train.jsonl`` and ``tabletop-test.jsonl`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):
@@ -195,4 +195,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_prompt_sets(Path(sys.argv[1]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class ThingTrack:
     """The motion of one thing; all arrays have one row per frame.
 
     Args:
@@ -63,12 +63,12 @@ class Trajectory:
 
     scene: Scene
     times: NDArray[np.float64]
-    tracks: tuple[Track, ...]
+    tracks: tuple[ThingTrack, ...]
     level: NDArray[np.float64] | None
     pour: PourTrack | None
     onset: float | None
 
-    def track(self, name: str) -> Track:
+    def track(self, name: str) -> ThingTrack:
         """The track of the thing of that name.
 
         Raises:
@@ -155,13 +155,13 @@ def _angle(world: World, name: str, body: pymunk.Body) -> float:
     return float(body.angle)
 
 
-def _tracks(world: World, rows: list[dict[str, tuple[float, ...]]]) -> tuple[Track, ...]:
+def _tracks(world: World, rows: list[dict[str, tuple[float, ...]]]) -> tuple[ThingTrack, ...]:
     return tuple(_track(thing, rows) for thing in world.things)
 
 
-def _track(thing: Thing, rows: list[dict[str, tuple[float, ...]]]) -> Track:
+def _track(thing: Thing, rows: list[dict[str, tuple[float, ...]]]) -> ThingTrack:
     # Before a copy appears it has no body: it is invisible where it will appear.
     absent = (thing.x, thing.y, thing.angle, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     table = np.array([row.get(thing.name, absent) for row in rows], dtype=np.float64)
     numbers, flags = table[:, :7].T, table[:, 7:].T.astype(bool)
-    return Track(thing, *numbers, *flags)
+    return ThingTrack(thing, *numbers, *flags)
