@@ -27,7 +27,7 @@ import owl_checkpoint as tiny
 from phybench import Clip, JudgeRequest, Score
 from phybench.judges import videophy2
 from phybench.judges.mplug_owl.engine import Loaded
-from phybench.judges.mplug_owl.engine import load as load_judge
+from phybench.judges.mplug_owl.engine import load_owl as load_judge
 from phybench.judges.mplug_owl.frames import normalise, read_clip
 
 RULES = (
