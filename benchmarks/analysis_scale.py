@@ -24,7 +24,7 @@ def write_run(folder: Path, items: int) -> None:
     import numpy as np
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from made_runs import make_run
+    from tools.made_runs import make_run
 
     rng = np.random.default_rng(0)
     shape = (items // 2 // SEEDS, SEEDS)

@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "generators"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import original_names as names
-import tiny_pipelines
-from random_weights import random_tensors
+import tools.original_names as names
+from tools import tiny_pipelines
+from tools.random_weights import random_tensors
 
 from phybench.generators.diffusers.load import LoadPlan, prepare_pipeline
 from phybench.generators.diffusers.model_card import load_card

@@ -27,12 +27,10 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "generators"))
 
 import bench_generators
 import bench_videophy2
-import owl_checkpoint
-import tiny_pipelines
+from tools import owl_checkpoint, tiny_pipelines
 
 import phybench
 from phybench.machine.files import read_jsonl, write_text

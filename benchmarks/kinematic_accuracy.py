@@ -30,8 +30,8 @@ from phybench.tabletop.drawing.clips import draw
 from phybench.tabletop.world.families import FAMILIES
 from phybench.tabletop.world.violations import breaches
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "judges"))
-from simple_renderers import SCENES, STYLES, draw_simple
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from tools.simple_renderers import SCENES, STYLES, draw_simple
 
 LIMITS = Thresholds()
 OUT = Path(__file__).parents[1] / "results" / "benchmarks"

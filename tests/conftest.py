@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import register
 from hypothesis import settings
+from tools.harness import register
+from tools.places import ROOT, SHARED
 
 # The same examples every time, however busy the machine is.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -21,13 +22,11 @@ settings.load_profile("suite")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The reference material beside the checkout, where it is there."""
-    folder = ROOT.parent / "shared"
+    folder = SHARED
     if not folder.is_dir():
         pytest.skip("the reference material is not beside this checkout")
     return folder

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tools.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS = {name: ROOT / folder for name, folder in SETTINGS["package-dir"].items()}
 KINDS = ("refiners", "generators", "judges", "training")

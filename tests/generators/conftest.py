@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_service as fake
 import pytest
-from hosted_generators import LOOK, POST
+import tools.fake_service as fake
+from tools.hosted_generators import LOOK, POST
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-import tiny_pipelines
 import torch
-from test_command import program
-from test_lavie import checkpoint as lavie_checkpoint
-from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
+from tools import tiny_pipelines
+from tools.clip_program import program
+from tools.lavie_checkpoint import checkpoint as lavie_checkpoint
+from tools.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
 
 from phybench.machine.digest import file_digest, text_digest
 from phybench.plugins.contracts import ClipRequest, Frames, VideoFile

@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clip_files import BAD_KINDS, write_bad_clip, write_clip
-from harness import do_run, phybench, rows, run_config
+from tools.clip_files import BAD_KINDS, write_bad_clip, write_clip
+from tools.harness import do_run, phybench, rows, run_config
 
 from phybench import ClipRequest, ConfigError, NoVideo, VideoFile
 from phybench.planning.plan import build_plan

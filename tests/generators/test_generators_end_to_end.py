@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-import fake_service as fake
-import tiny_pipelines
+import tools.fake_service as fake
 import torch
-from harness import do_run, phybench, rows, run_config
-from test_lavie import checkpoint as lavie_checkpoint
-from test_videocrafter2 import checkpoint as videocrafter2_checkpoint
+from tools import tiny_pipelines
+from tools.harness import do_run, phybench, rows, run_config
+from tools.lavie_checkpoint import checkpoint as lavie_checkpoint
+from tools.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
 
 from phybench.errors import ConfigError
 from phybench.planning.plan import build_plan

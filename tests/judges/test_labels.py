@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import do_run, run_config
+from tools.harness import do_run, run_config
 
 from phybench import BINARY, LIKERT, Clip, ConfigError, JudgeRequest, Score
 from phybench.plugins.registry import create

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import owl_checkpoint as tiny
 import pytest
 import sentencepiece
+import tools.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -10,16 +10,16 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
-from pathlib import Path
 
-import owl_checkpoint as tiny
 import pytest
 import sentencepiece
+import tools.owl_checkpoint as tiny
+from tools.places import ROOT
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from naive_owl import Naive
+from tools.naive_owl import Naive
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest, Score
 from phybench.judges.mplug_owl.frames import normalise, read_clip
@@ -342,7 +342,7 @@ def test_compiling_changes_no_score(random_folder, clip):
 
 
 def test_asking_together_gives_the_answers_of_asking_in_the_originals_order(capsys):
-    path = Path(__file__).parents[2] / "benchmarks/bench_videophy2.py"
+    path = ROOT / "benchmarks/bench_videophy2.py"
     spec = importlib.util.spec_from_file_location("bench_videophy2", path)
     benchmark = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = benchmark

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from fake_openai import FakeOpenAI, reply
-from harness import do_run, run_config
+from tools.fake_openai import FakeOpenAI, reply
+from tools.harness import do_run, run_config
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure

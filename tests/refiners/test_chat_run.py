@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from fake_openai import FakeOpenAI, reply
-from harness import phybench, write_prompts
+from tools.fake_openai import FakeOpenAI, reply
+from tools.harness import phybench, write_prompts
 
 PROMPTS, LATE = 24, 8
 

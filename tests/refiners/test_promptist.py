@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from tiny_language_models import build_tokenizer
+from tools.tiny_language_models import build_tokenizer
 
 from phybench.errors import ConfigError
 from phybench.refiners.promptist import Promptist

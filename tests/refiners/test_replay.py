@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import do_run, numbers, rows, run_config, write_prompts
+from tools.harness import do_run, numbers, rows, run_config, write_prompts
 
 from phybench import ConfigError, Failure, Refinement
 from phybench.plugins.registry import create

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.places import SHARED
 
 from phybench.plugins.contracts import Failure, Refiner
 from phybench.refiners.template import Template
@@ -17,7 +17,7 @@ from phybench.tabletop.texts.language import lexicon, understand
 from phybench.tabletop.texts.prompt_sets import build
 from phybench.testing import check_refiner
 
-VIDEOPHY2 = Path(__file__).parents[3] / "shared/data/videophy2/prompts_test.csv"
+VIDEOPHY2 = SHARED / "data/videophy2/prompts_test.csv"
 
 
 def refined(prompt):

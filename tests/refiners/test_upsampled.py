@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
+from tools.places import SHARED
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
 from phybench.refiners.upsampled import Upsampled, cleaned
 from phybench.testing import check_refiner
 
-REAL = Path(__file__).parents[3] / "shared/data/videophy2/prompts_test.csv"
+REAL = SHARED / "data/videophy2/prompts_test.csv"
 
 
 def table(path, *rows):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from tools.places import ROOT
 
 from phybench.tabletop.drawing import pictures
 from phybench.tabletop.texts import failure_law
 from phybench.tabletop.world.families import FAMILIES
 from phybench.tabletop.world.violations import breaches
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "tabletop.md").read_text(encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from tiny_training import PROMPTS, triples
+from tools.tiny_training import PROMPTS, triples
 
 from phybench.training.recipe.recipe import load_recipe
 

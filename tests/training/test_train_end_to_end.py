@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from harness import phybench
+from tools.harness import phybench
 from typer.testing import CliRunner
 
 from phybench.cli.train import app

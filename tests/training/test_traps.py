@@ -14,7 +14,7 @@ def test_every_trap_of_the_manual_has_its_test():
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
     there = {
         name
-        for path in HERE.glob("test_*.py")
+        for path in HERE.rglob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
     }
     assert len(rows) >= 18

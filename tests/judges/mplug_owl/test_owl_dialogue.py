@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import owl_checkpoint as tiny
 import pytest
+import tools.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

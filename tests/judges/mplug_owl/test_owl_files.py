@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
-import owl_checkpoint as tiny
 import pytest
+import tools.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 

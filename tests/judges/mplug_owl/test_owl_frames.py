@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import owl_checkpoint as tiny
 import pytest
+import tools.owl_checkpoint as tiny
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,13 +9,14 @@ import re
 from pathlib import Path
 
 import numpy as np
-import owl_checkpoint as tiny
 import pytest
+import tools.owl_checkpoint as tiny
+from tools.places import SHARED
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from naive_owl import Naive
+from tools.naive_owl import Naive
 
 from phybench.errors import ConfigError
 from phybench.judges.mplug_owl.config import OwlConfig
@@ -184,7 +185,7 @@ def test_a_key_in_two_shards_is_named(tmp_path):
 
 def real_size_keys():
     """The public checkpoint's key list, from the facts if they are here, else by its sizes."""
-    path = Path(__file__).parents[4] / "shared/facts/keys/videophy2_auto.json"
+    path = SHARED / "facts/keys/videophy2_auto.json"
     if path.is_file():
         return json.loads(path.read_text())
     pytest.skip("the public key list (../shared/facts/keys/videophy2_auto.json) is not here")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
+from tools.places import SHARED
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -29,7 +29,7 @@ from phybench.judges.ratings.rating_text import first_key
 from phybench.judges.videocon import VideoCon
 from phybench.judges.videophy2 import VideoPhy2
 
-ROOT = Path(__file__).parents[4] / "shared/parity/videophy2_auto"
+ROOT = SHARED / "parity/videophy2_auto"
 pytestmark = pytest.mark.skipif(
     not ROOT.is_dir(), reason="outputs of the original (../shared/parity/videophy2_auto) absent"
 )
