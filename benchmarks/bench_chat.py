@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 
 def serve(delay_s: float, pipe: Any) -> None:
-    from tools.fake_openai import FakeOpenAI, reply
+    from tools.services.fake_openai import FakeOpenAI, reply
 
     def script(body):
         text = json.loads(body["messages"][-1]["content"])["text"]

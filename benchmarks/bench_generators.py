@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tools.models.pipelines.cogvideox import cogvideox
+from tools.models.pipelines.encoders import clip_encoder, sd_vae
+from tools.models.pipelines.tokenizers import t5_tokenizer
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import tools.original_names as names
-from tools import tiny_pipelines
-from tools.random_weights import random_tensors
+import tools.models.original_names as names
+from tools.models.random_weights import random_tensors
 
 from phybench.generators.diffusers.load import LoadPlan, prepare_pipeline
 from phybench.generators.diffusers.model_card import load_card
@@ -87,7 +89,7 @@ def build_cogvideox(name: str, device: str) -> Any:
         config = T5Config(d_model=4096, d_ff=64, num_layers=1, num_heads=64, vocab_size=256)
         text = T5EncoderModel(config)
     return diffusers.CogVideoXPipeline(
-        tokenizer=tiny_pipelines.t5_tokenizer(),
+        tokenizer=t5_tokenizer(),
         text_encoder=text.eval(),
         vae=vae.eval(),
         transformer=transformer.eval(),
@@ -98,7 +100,7 @@ def build_cogvideox(name: str, device: str) -> Any:
 def cogvideox_clip(name: str, args: argparse.Namespace, profile: str) -> Callable[[int], Any]:
     """A function that makes one clip as the plugin does."""
     card = load_card(name)
-    pipe = tiny_pipelines.cogvideox() if args.size == "tiny" else build_cogvideox(name, args.device)
+    pipe = cogvideox() if args.size == "tiny" else build_cogvideox(name, args.device)
     plan = LoadPlan(
         folder=Path(),
         adapter=None,
@@ -183,7 +185,7 @@ def lavie_clip(args: argparse.Namespace) -> Callable[[int], Any]:
     shape = shape or (1, 4, 3, 4, 4)
     unet, layout = lavie.load_lavie_unet(tensors, config)
     vae = (
-        tiny_pipelines.sd_vae()
+        sd_vae()
         if width == 8
         else diffusers.AutoencoderKL(
             block_out_channels=(128, 256, 512, 512),
@@ -193,7 +195,7 @@ def lavie_clip(args: argparse.Namespace) -> Callable[[int], Any]:
         )
     )
     text = (
-        tiny_pipelines.clip_encoder()
+        clip_encoder()
         if width == 8
         else CLIPTextModel(
             CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12)

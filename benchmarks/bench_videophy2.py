@@ -22,7 +22,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 
 from phybench import Clip, JudgeRequest, Score
 from phybench.judges import videophy2

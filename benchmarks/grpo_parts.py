@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tools.models.pipelines.cogvideox import cogvideox
+from tools.models.pipelines.tokenizers import qwen_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import bench_generators
 import bench_videophy2
-from tools import owl_checkpoint, tiny_pipelines
+from tools.models import owl_checkpoint
 
 import phybench
 from phybench.machine.files import read_jsonl, write_text
@@ -80,7 +82,7 @@ def save_policy(folder: Path, size: str, device: str, instructions: str) -> None
     """A random policy that passes for stage 1's checkpoint of these instructions."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = tiny_pipelines.qwen_tokenizer()
+    tokenizer = qwen_tokenizer()
     ends = tokenizer.convert_tokens_to_ids("<|im_end|>")
     tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
     config = Qwen2Config(**POLICIES[size], eos_token_id=ends, pad_token_id=ends)
@@ -99,7 +101,7 @@ def save_generator(folder: Path, size: str, device: str) -> None:
     if size == "2b":
         pipe = bench_generators.build_cogvideox("cogvideox", device)
     else:
-        pipe = tiny_pipelines.cogvideox()
+        pipe = cogvideox()
     pipe.save_pretrained(folder)
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 def prepare(folder: Path, clips: int) -> None:
     """Write a checkpoint and clips."""
-    import tools.owl_checkpoint as tiny
+    import tools.models.owl_checkpoint as tiny
 
     config = tiny.sizes(vision={"image_size": 224, "patch_size": 32})
     tiny.write_checkpoint(folder / "judge", config, tiny.random_state(config))

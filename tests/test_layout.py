@@ -80,7 +80,7 @@ def arrows() -> dict[str, frozenset[str]]:
 
 
 def room(name: str) -> str:
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def test_no_import_goes_in_a_circle() -> None:

@@ -58,14 +58,16 @@ def test_a_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
 IN_THE_CHECKOUT = {
     "the README's snippet": "from phybench.refiners.serving.rewriter import load_rewriter\n"
     "print(load_rewriter('template')('a ball rolls down a hill'))",
-    "python -m phybench": "import runpy; sys.argv[1:] = ['refine', '-r', 'template', 'a ball rolls']\n"
+    "python -m phybench": "import runpy\n"
+    "sys.argv[1:] = ['refine', '-r', 'template', 'a ball rolls']\n"
     "runpy.run_module('phybench', run_name='__main__')",
     "every kind of plugin": "import phybench.generators, phybench.judges, phybench.training\n"
     "print('outcome')",
 }
 NOT_EDITABLE = (
     "import sys\n"
-    "sys.meta_path = [one for one in sys.meta_path if 'Editable' not in getattr(one, '__name__', '')]\n"
+    "named = [(one, getattr(one, '__name__', '')) for one in sys.meta_path]\n"
+    "sys.meta_path = [one for one, name in named if 'Editable' not in name]\n"
 )
 
 

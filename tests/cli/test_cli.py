@@ -235,7 +235,7 @@ def test_the_system_prompt_shows_without_a_key(
 def test_the_generators_budget_reaches_the_model(examples: Path) -> None:
     """What is sent, not only what is shown."""
     pytest.importorskip("openai", reason="the extra `api` is not installed")
-    from tools.fake_openai import FakeOpenAI, reply
+    from tools.services.fake_openai import FakeOpenAI, reply
 
     answer = reply(json.dumps({"reasoning": "It falls.", "prompt": "A ball falls."}))
     with FakeOpenAI([answer]) as server:

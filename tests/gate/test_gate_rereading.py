@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-import tools.fake_openai as fake
+import tools.services.fake_openai as fake
 from tools.harness import do_run, run_config
 
 from phybench import ConfigError, Failure, PluginInfo, Score
@@ -47,7 +47,7 @@ def parser(baseline: Baseline, folder: Path) -> GateFinding:
 def owl(tmp_path: Path):
     """Writes a tiny checkpoint: `table` says which token follows which, else it is random."""
     torch = pytest.importorskip("torch")
-    import tools.owl_checkpoint as tiny
+    import tools.models.owl_checkpoint as tiny
 
     torch.set_num_threads(1)
 

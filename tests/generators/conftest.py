@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tools.fake_service as fake
-from tools.hosted_generators import LOOK, POST
+import tools.services.fake_service as fake
+from tools.services.hosted_generators import LOOK, POST
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 import torch
-from tools import tiny_pipelines
 from tools.clip_program import program
-from tools.lavie_checkpoint import checkpoint as lavie_checkpoint
-from tools.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
+from tools.models import tiny_pipelines
+from tools.models.lavie_checkpoint import checkpoint as lavie_checkpoint
+from tools.models.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
 
 from phybench.machine.digest import file_digest, text_digest
 from phybench.plugins.contracts import ClipRequest, Frames, VideoFile

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.clip_program import program
 
 from phybench.errors import ConfigError
 from phybench.generators.command import Command
@@ -13,6 +14,8 @@ from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFil
 from phybench.plugins.registry import create
 from phybench.testing import check_generator
 from phybench.video.video_file import probe, read_frames
+
+__all__ = ["program"]  # a fixture
 
 
 def make(

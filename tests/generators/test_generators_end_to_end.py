@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-import tools.fake_service as fake
+import tools.services.fake_service as fake
 import torch
-from tools import tiny_pipelines
 from tools.harness import do_run, phybench, rows, run_config
-from tools.lavie_checkpoint import checkpoint as lavie_checkpoint
-from tools.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
+from tools.models import tiny_pipelines
+from tools.models.lavie_checkpoint import checkpoint as lavie_checkpoint
+from tools.models.videocrafter2_checkpoint import checkpoint as videocrafter2_checkpoint
 
 from phybench.errors import ConfigError
 from phybench.planning.plan import build_plan

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import sentencepiece
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

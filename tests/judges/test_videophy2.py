@@ -13,13 +13,13 @@ import weakref
 
 import pytest
 import sentencepiece
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 from tools.places import ROOT
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tools.naive_owl import Naive
+from tools.models.naive_owl import Naive
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest, Score
 from phybench.judges.mplug_owl.frames import normalise, read_clip

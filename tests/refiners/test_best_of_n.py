@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from tools.fake_openai import FakeOpenAI, reply
 from tools.harness import do_run, run_config
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure

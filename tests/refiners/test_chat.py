@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from tools.fake_openai import (
+from tools.services.fake_openai import (
     FakeOpenAI,
     content_filter,
     cut_off,

@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from tools.fake_openai import FakeOpenAI, reply
 from tools.harness import phybench, write_prompts
+from tools.services.fake_openai import FakeOpenAI, reply
 
 PROMPTS, LATE = 24, 8
 

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 pytest.importorskip("PIL", reason="the extra that encodes frames is not installed")
 
-from tools.fake_openai import FakeOpenAI, reply
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest

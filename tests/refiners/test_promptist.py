@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from tools.tiny_language_models import build_tokenizer
+from tools.models.tiny_language_models import build_tokenizer
 
 from phybench.errors import ConfigError
 from phybench.refiners.promptist import Promptist

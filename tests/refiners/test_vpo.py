@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `local` is not installed")
 
-from tools.tiny_language_models import build_model, build_tokenizer, save, teach
+from tools.models.tiny_language_models import build_model, build_tokenizer, save, teach
 
 from phybench.errors import ConfigError
 from phybench.refiners.rewriting.task import read_wording

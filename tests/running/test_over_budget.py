@@ -204,7 +204,7 @@ def test_the_words_asked_for_fit_the_budget(words: list[str], budget: int, per_w
 def test_a_hosted_refiner_is_told_the_limit_and_paid_once(examples: Path) -> None:
     """`tabletop` reads 512 words; the first reply has 600, the second 30."""
     pytest.importorskip("openai", reason="the extra `api` is not installed")
-    from tools.fake_openai import FakeOpenAI, reply
+    from tools.services.fake_openai import FakeOpenAI, reply
 
     def script(body: dict[str, Any]) -> Any:
         user = json.loads(body["messages"][-1]["content"])

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-import tools.fake_openai as fake
+import tools.services.fake_openai as fake
 
 from phybench import Failure
 from phybench.errors import ConfigError

@@ -77,7 +77,7 @@ def main(preset: str, folder: Path) -> None:
     from phybench.generators.diffusers.plugin import DiffusersVideo
     from phybench.machine.digest import text_digest
     from phybench.plugins.contracts import ClipRequest, Failure
-    from tools import tiny_pipelines
+    from tools.models import tiny_pipelines
 
     torch.set_num_threads(1)
     sizes = {"frames": 9, "width": 32, "height": 32, "steps": 2}

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from tools.tiny_training import PROMPTS, triples
+from tools.training.tiny_training import PROMPTS, triples
 
 from phybench.training.recipe.recipe import load_recipe
 

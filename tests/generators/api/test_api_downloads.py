@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import tools.fake_service as fake
-from tools.hosted_generators import LOOK, both, clip, failure, make, one
+import tools.services.fake_service as fake
+from tools.services.hosted_generators import LOOK, both, clip, failure, make, one
 
 pytest.importorskip("httpx")
 pytest.importorskip("runwayml")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tools.fake_service as fake
+import tools.services.fake_service as fake
 from hypothesis import given
 from hypothesis import strategies as st
-from tools.hosted_generators import ENDPOINT, LOOK, POST, both, clip, failure, make, one
+from tools.services.hosted_generators import ENDPOINT, LOOK, POST, both, clip, failure, make, one
 
 pytest.importorskip("httpx")
 pytest.importorskip("runwayml")

@@ -19,7 +19,7 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 import torch
-from tools import tiny_pipelines
+from tools.models import tiny_pipelines
 
 from phybench.errors import ConfigError
 from phybench.generators.diffusers.model_card import PRESETS, load_card

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tools.lavie_checkpoint import (
+from tools.models.lavie_checkpoint import (
     BLOCK,
     FREQUENCIES,
+    checkpoint,
     config,
     random_unet,
     write_checkpoint,
@@ -19,7 +20,7 @@ from tools.places import SHARED
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-import tools.original_names as names
+import tools.models.original_names as names
 import torch
 
 from phybench.errors import ConfigError
@@ -33,6 +34,8 @@ from phybench.generators.ports.lavie.temporal import (
     distance_bucket,
 )
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, VideoSettings
+
+__all__ = ["checkpoint"]  # a fixture
 
 PARITY = SHARED / "parity" / "lavie"
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="no ../shared/parity/lavie")

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tools.models.pipelines.tokenizers import clip_tokenizer, save_clip_tokenizer
+from tools.models.videocrafter2_checkpoint import checkpoint, random_state
 from tools.places import SHARED
-from tools.videocrafter2_checkpoint import random_state
 
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-import tools.original_names as names
+import tools.models.original_names as names
 import torch
-from tools import tiny_pipelines
 
 from phybench.errors import ConfigError
 from phybench.generators.ports.clip_text import clean_text, fit
@@ -30,6 +30,8 @@ from phybench.generators.ports.videocrafter2.sampler import (
     sample,
 )
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, VideoSettings
+
+__all__ = ["checkpoint"]  # a fixture
 
 PARITY = SHARED / "parity" / "videocrafter2"
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="no ../shared/parity/videocrafter2")
@@ -113,7 +115,7 @@ def test_generator_makes_the_original_video(
     _, expected, facts = original
     told = facts["ddim_a"]
     checkpoint = tmp_path / "tokenizer"
-    tiny_pipelines.save_clip_tokenizer(checkpoint)
+    save_clip_tokenizer(checkpoint)
     plugin = videocrafter2(
         model=str(PARITY / "checkpoint"),
         tokenizer=str(checkpoint),
@@ -307,7 +309,7 @@ def test_cleaning_is_openclips() -> None:
 
 def test_exclamation_marks_are_text_not_padding(checkpoint: Path) -> None:
     plugin = make(checkpoint)
-    bang = tiny_pipelines.clip_tokenizer().get_vocab()["!</w>"]
+    bang = clip_tokenizer().get_vocab()["!</w>"]
     ids = plugin.model.ids("a !")
     assert ids[-2] == bang
     assert plugin.count_tokens(["a !", ""]) == [4, 2]

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-import tools.fake_openai as fake
+import tools.services.fake_openai as fake
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.ensemble.plugin import Ensemble
@@ -121,7 +121,7 @@ def test_what_cannot_work_is_refused(options, message):
 
 def test_scales_must_agree(tmp_path):
     torch = pytest.importorskip("torch")
-    import tools.owl_checkpoint as tiny
+    import tools.models.owl_checkpoint as tiny
 
     torch.set_num_threads(1)
     config = tiny.sizes()

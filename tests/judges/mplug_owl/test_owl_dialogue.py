@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

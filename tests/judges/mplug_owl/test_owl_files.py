@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 
 torch = pytest.importorskip("torch")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tools.owl_checkpoint as tiny
+import tools.models.owl_checkpoint as tiny
 from tools.places import SHARED
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tools.naive_owl import Naive
+from tools.models.naive_owl import Naive
 
 from phybench.errors import ConfigError
 from phybench.judges.mplug_owl.config import OwlConfig

@@ -9,7 +9,7 @@ import logging
 
 import numpy as np
 import pytest
-import tools.fake_openai as fake
+import tools.services.fake_openai as fake
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.vlm.plugin import Vlm

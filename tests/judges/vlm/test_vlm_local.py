@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tools.tiny_vision_models import ANSWERS, make_tokenizer, write_table
+from tools.models.tiny_vision_models import ANSWERS, make_tokenizer, write_table
 
 from phybench import Clip, ConfigError, Failure, JudgeRequest
 from phybench.judges.vlm.local_plugin import VlmLocal

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tools.fake_openai as fake
+import tools.services.fake_openai as fake
 
 import phybench.judges
 from phybench import Clip, ConfigError, JudgeRequest

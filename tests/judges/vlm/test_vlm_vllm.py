@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 
-from tools.tiny_vision_models import ANSWERS, GO, make_tokenizer, write_table
-from tools.vllm_server import served
+from tools.models.tiny_vision_models import ANSWERS, GO, make_tokenizer, write_table
+from tools.services.vllm_server import served
 
 from phybench import Clip, Failure, JudgeRequest, Score
 from phybench.judges.vlm.local_plugin import VlmLocal

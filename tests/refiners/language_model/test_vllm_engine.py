@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm`")
 
-from tools.tiny_language_models import build_model, build_tokenizer, save, teach
-from tools.vllm_server import served
+from tools.models.tiny_language_models import build_model, build_tokenizer, save, teach
+from tools.services.vllm_server import served
 
 from phybench.plugins.contracts import Refinement
 from phybench.plugins.registry import create

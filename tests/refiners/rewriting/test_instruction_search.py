@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("gepa", reason="the extra `gepa` is not installed")
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from tools.fake_openai import FakeOpenAI, reply
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.errors import ConfigError
 from phybench.refiners.rewriting.instruction_search import search_instructions

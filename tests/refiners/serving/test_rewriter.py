@@ -47,7 +47,7 @@ def test_the_documented_three_lines_run(monkeypatch):
     """The block of docs/refiners.md, to the letter, with a real, tiny CogVideoX pipeline."""
     pytest.importorskip("diffusers", reason="the extra `video` is not installed")
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "generators"))
-    from tools.tiny_pipelines import cogvideox
+    from tools.models.pipelines.cogvideox import cogvideox
 
     page = (ROOT / "docs" / "refiners.md").read_text()
     block = re.search(r"```python\n(.*?load_rewriter.*?)```", page, re.DOTALL)
@@ -72,7 +72,7 @@ def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
     """The example in front of a real, tiny CogVideoX pipeline."""
     pytest.importorskip("diffusers", reason="the extra `video` is not installed")
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "generators"))
-    from tools.tiny_pipelines import cogvideox
+    from tools.models.pipelines.cogvideox import cogvideox
 
     from phybench.video.video_file import probe
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from tools.fake_openai import FakeOpenAI, reply
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Prompt

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from tools.tiny_training import PROMPTS, triples
+from tools.training.tiny_training import PROMPTS, triples
 from typer.testing import CliRunner
 
 from phybench.cli.train import app

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tools import waiting_plugins
+from tools.training import waiting_plugins
 
 from phybench.plugins.contracts import Clip, ClipRequest
 from phybench.plugins.spec import make_spec

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from tools.stage2_parts import Plain, Words, advantages_of, opened
+from tools.training.stage2_parts import Plain, Words, advantages_of, opened
 
 from phybench.errors import ConfigError
 from phybench.machine.files import read_jsonl

@@ -17,13 +17,13 @@ from tools.places import ROOT
 pytest.importorskip("vllm", reason="vLLM is not installed; run `tox -e vllm-train`")
 pytest.importorskip("trl", reason="TRL is not installed; run `tox -e vllm-train`")
 
-from tools.vllm_server import served
+from tools.services.vllm_server import served
 
 from phybench.machine.files import read_jsonl
 
 pytestmark = pytest.mark.extended
 
-PROGRAM = ROOT / "tests" / "tools" / "vllm_on_cpu.py"
+PROGRAM = ROOT / "tests" / "tools" / "training" / "vllm_on_cpu.py"
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 COLOCATED = "grpo.vllm={mode: colocate}"
 STILL = "grpo.learning_rate=0.000000001"

@@ -13,7 +13,7 @@ from tools.places import ROOT
 
 from phybench.machine.files import read_json, read_jsonl
 
-PROGRAM = ROOT / "tests" / "tools" / "watched_training.py"
+PROGRAM = ROOT / "tests" / "tools" / "training" / "watched_training.py"
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 """What ``accelerate launch`` starts on GPUs; for CPUs alone it would want MPI."""
 
@@ -39,7 +39,7 @@ def trained(tiny, folder, name, launcher, *changes):
         text=True,
         check=False,
         timeout=1200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     work = folder / name / "phyprompt-mini" / "training"

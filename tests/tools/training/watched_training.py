@@ -16,7 +16,7 @@ from phybench.training.setup import claim, process
 from phybench.training.stage2.clip_scores import ClipScores
 from phybench.training.stage2.grpo import build_trainer
 from phybench.workers.serial import SerialExecutor
-from tools.stage2_parts import Plain, Words, advantages_of, opened
+from tools.training.stage2_parts import Plain, Words, advantages_of, opened
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-import tools.original_names as names
+import tools.models.original_names as names
 from phybench.generators.ports.videocrafter2.key_map import TEXT, UNET, VAE
 from phybench.generators.ports.videocrafter2.sampler import (
     noise_schedule,
     rescale_table,
 )
-from tools import tiny_pipelines
-from tools.random_weights import random_tensors
+from tools.models.pipelines.tokenizers import save_clip_tokenizer
+from tools.models.random_weights import random_tensors
 
 VOCABULARY = 514  # of the tiny CLIP tokenizer
 
@@ -47,5 +47,5 @@ def random_state(
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videocrafter2")
     torch.save({"state_dict": random_state()}, folder / "model.ckpt")
-    tiny_pipelines.save_clip_tokenizer(folder / "tokenizer")
+    save_clip_tokenizer(folder / "tokenizer")
     return folder

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-import tools.original_names as names
-from tools import tiny_pipelines
-from tools.random_weights import random_tensors
+import tools.models.original_names as names
+from tools.models.pipelines.encoders import clip_encoder, sd_vae
+from tools.models.pipelines.tokenizers import save_clip_tokenizer
+from tools.models.random_weights import random_tensors
 
 FREQUENCIES = 10000.0 ** (-torch.arange(0, 32, 2) / 32)
 
@@ -71,10 +72,10 @@ def write_checkpoint(
     (base / "unet" / "config.json").write_text(json.dumps(unet))
     torch.manual_seed(3)
     safe = saved_as == "safetensors"
-    decoder = tiny_pipelines.sd_vae(vae)
+    decoder = sd_vae(vae)
     decoder.save_pretrained(base / "vae", safe_serialization=safe)
-    tiny_pipelines.clip_encoder(context).save_pretrained(base / "text_encoder")
-    tiny_pipelines.save_clip_tokenizer(base / "tokenizer")
+    clip_encoder(context).save_pretrained(base / "text_encoder")
+    save_clip_tokenizer(base / "tokenizer")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import tools.fake_service as fake
+import tools.services.fake_service as fake
 from phybench.generators.api.fal import fal
 from phybench.generators.api.runway import runway
 from phybench.plugins.contracts import ClipRequest, Failure, VideoFile

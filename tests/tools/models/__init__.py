@@ -1,0 +1,1 @@
+"""Tiny models in the layouts of the real ones."""

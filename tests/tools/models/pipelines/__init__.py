@@ -1,0 +1,1 @@
+"""Small real diffusers pipelines with random weights, by family."""

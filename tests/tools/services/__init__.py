@@ -1,0 +1,1 @@
+"""Fake services that speak the real wire formats."""
