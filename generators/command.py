@@ -21,7 +21,7 @@ from phybench.errors import ConfigError
 from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, VideoFile, VideoSettings
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _SETTINGS = VideoSettings.__slots__

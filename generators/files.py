@@ -24,7 +24,7 @@ from phybench.prompts.tables import (
 from phybench.video.video_file import VideoError, peek
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 
 @dataclass(frozen=True, slots=True)

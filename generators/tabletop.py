@@ -10,7 +10,7 @@ from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo,
 from phybench.tabletop.fingerprint import WORLD, world_digest
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
     from phybench.tabletop.world.simulate import Trajectory
 
 NATIVE = VideoSettings(frames=17, fps=8.0, width=64, height=64)

@@ -21,7 +21,7 @@ from phybench.plugins.contracts import (
 from phybench.prompts.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 _KEYS = ("sha256", *CLIP_COLUMNS)
 _MEASURES: Mapping[str, tuple[str, ...]] = {

@@ -139,7 +139,7 @@ class VideoPhy2:
         return self._engine.score(requests, self._answer)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.abilities.RereadsReplies`)."""
         return RatingReader(self._reading).reread(reply)
 
     @staticmethod

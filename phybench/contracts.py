@@ -1,3 +1,7 @@
-"""The contracts of plugins, under the name that plugins import: :mod:`phybench.plugins.contracts`."""
+"""The contracts of plugins, under the name that plugins import.
 
-from phybench.plugins.contracts import *  # noqa: F403  an alias of the whole module
+They stand in :mod:`phybench.plugins.contracts` and :mod:`phybench.plugins.abilities`.
+"""
+
+from phybench.plugins.abilities import *  # noqa: F403  the alias of a whole module
+from phybench.plugins.contracts import *  # noqa: F403

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from phybench.machine.digest import canonical_json
+from phybench.plugins.abilities import RereadsReplies
 from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
@@ -32,7 +33,6 @@ from phybench.plugins.contracts import (
     PluginInfo,
     Refinement,
     Refiner,
-    RereadsReplies,
     Score,
     VideoFile,
 )

@@ -23,7 +23,12 @@ from .language_model.chat_model import (
     Question,
     Structured,
 )
-from .rewriting.replies import PARSER_VERSION, Rewrite, check_rewrite, read_json_reply
+from .rewriting.replies import (
+    PARSER_VERSION,
+    Rewrite,
+    check_rewrite,
+    read_json_reply,
+)
 from .rewriting.task import (
     DEFAULT_BUDGET,
     REPLY_SCHEMA,

@@ -14,7 +14,7 @@ from .options import cut_utf16, settings_problem, utf16_units
 from .service import VideoService
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 OverBudget = Literal["error", "truncate"]
 

@@ -49,7 +49,7 @@ from .pipeline_traits import library_texts
 from .prompt_tokens import count_prompt_tokens
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 _Size = Annotated[int, Field(ge=2)]
 

@@ -24,7 +24,7 @@ from ..video_settings import (
 from .clip_text import CONTEXT
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 OverBudget = Literal["error", "truncate"]
 Dtype = Literal["card"] | Precision

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from phybench.plugins.contracts import Failure, RereadsReplies, Score
+from phybench.plugins.abilities import RereadsReplies
+from phybench.plugins.contracts import Failure, Score
 
 Combine = Literal["mean", "vote", "minimum"]
 Result = Score | Failure

@@ -7,19 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phybench.errors import ConfigError
-from phybench.plugins.contracts import (
-    Judge,
-    JudgeRequest,
-    PluginInfo,
-    Preflight,
-    RereadsReplies,
-    Scale,
-)
+from phybench.plugins.abilities import Preflight, RereadsReplies
+from phybench.plugins.contracts import Judge, JudgeRequest, PluginInfo, Scale
 
 from .combining import Combination, Combine, RecordedParts, Result
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 
 class Ensemble:
@@ -82,7 +76,7 @@ class Ensemble:
         return [self._combination.of(self._names, list(row)) for row in zip(*columns, strict=True)]
 
     def reread(self, reply: str) -> Result:
-        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.abilities.RereadsReplies`)."""
         readers = [
             member if isinstance(member, RereadsReplies) else None for member in self._members
         ]

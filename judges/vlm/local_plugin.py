@@ -14,7 +14,12 @@ from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtyp
 from phybench.machine.model_folders import find_model
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
-from .questions import Choice, question_fingerprint, questioning, recorded_replies
+from .questions import (
+    Choice,
+    question_fingerprint,
+    questioning,
+    recorded_replies,
+)
 from .scoring import Combine, Questioning, RecordedReplies, score_by_questions
 
 if TYPE_CHECKING:
@@ -123,7 +128,7 @@ class VlmLocal:
         return score_by_questions(requests, self._how, self._answers)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.abilities.RereadsReplies`)."""
         return RecordedReplies(self._how).reread(reply)
 
     @staticmethod

@@ -12,11 +12,16 @@ from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo
 from phybench.services.chat_client import ChatClient, Endpoint
 from phybench.video.chat_parts import MediaForm
 
-from .questions import Choice, question_fingerprint, questioning, recorded_replies
+from .questions import (
+    Choice,
+    question_fingerprint,
+    questioning,
+    recorded_replies,
+)
 from .scoring import Combine, RecordedReplies, score_by_questions
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import PlannedRun
+    from phybench.plugins.abilities import PlannedRun
 
 
 class Vlm:
@@ -144,7 +149,7 @@ class Vlm:
         return score_by_questions(requests, self._how, self._connected().complete)
 
     def reread(self, reply: str) -> Score | Failure:
-        """Read a recorded reply again (see :class:`phybench.plugins.contracts.RereadsReplies`)."""
+        """Read a recorded reply again (see :class:`phybench.plugins.abilities.RereadsReplies`)."""
         return RecordedReplies(self._how).reread(reply)
 
     @staticmethod

@@ -70,7 +70,7 @@ def refine(
 
 def _counter(generator: str) -> Opened:
     from phybench.errors import ConfigError
-    from phybench.plugins.contracts import TokenCounter
+    from phybench.plugins.abilities import TokenCounter
     from phybench.plugins.spec import parse_spec
     from phybench.workers.opening import open_plugin
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from phybench.gate.baseline import Baseline, Frozen, Policy
 from phybench.gate.findings import CheckOutcome, GateFinding
-from phybench.plugins.contracts import Failure, RereadsReplies, Score
+from phybench.plugins.abilities import RereadsReplies
+from phybench.plugins.contracts import Failure, Score
 from phybench.runs.items import ItemKey
 from phybench.statistics.mcnemar import sign_flip_test
 from phybench.statistics.multiplicity import holm

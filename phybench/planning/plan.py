@@ -10,16 +10,13 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
 from phybench.planning.config import RunConfig
+from phybench.plugins.abilities import BringsClips, BringsPrompts, Preflight, TokenCounter
 from phybench.plugins.contracts import (
-    BringsClips,
-    BringsPrompts,
     ClipRequest,
     Failure,
     PluginInfo,
-    Preflight,
     Prompt,
     Refinement,
-    TokenCounter,
     VideoSettings,
 )
 from phybench.plugins.opened import Kind, Opened

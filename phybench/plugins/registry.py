@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError, unknown
-from phybench.plugins.contracts import PluginInfo, RereadsReplies
+from phybench.plugins.abilities import RereadsReplies
+from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import METHODS, Kind
 from phybench.plugins.options import checked_arguments
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
@@ -77,8 +78,8 @@ def open_rereader(spec: PluginSpec) -> RereadsReplies | None:
     """What reads a judge's raw replies again, if possible without its weights, key or server.
 
     Returns:
-        ``None`` if the judge cannot reread (see :class:`~phybench.plugins.contracts.RereadsReplies`), or
-        runs in another interpreter.
+        ``None`` if the judge runs in another interpreter, or cannot reread its replies (see
+        :class:`~phybench.plugins.abilities.RereadsReplies`).
 
     Raises:
         ConfigError: As :func:`create`.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from phybench.errors import ConfigError
-from phybench.plugins.contracts import Failure, Refinement, TokenCounter
+from phybench.plugins.abilities import TokenCounter
+from phybench.plugins.contracts import Failure, Refinement
 
 if TYPE_CHECKING:
     from phybench.plugins.opened import Opened

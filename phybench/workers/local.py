@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phybench.plugins.contracts import Closing
+from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Opened
 from phybench.units.perform import Request
 from phybench.workers.executor import Done, refuse_gpu_shares, refuse_pool

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
-from phybench.plugins.contracts import Closing
+from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import Value

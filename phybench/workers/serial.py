@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from phybench.plugins.contracts import Closing
+from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Opened
 from phybench.units.perform import Request, timed
 from phybench.workers.executor import Done, refuse_pool

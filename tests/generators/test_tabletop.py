@@ -10,6 +10,7 @@ import pytest
 
 from phybench.generators.tabletop import Tabletop
 from phybench.judges.oracle import Oracle
+from phybench.plugins.abilities import TokenCounter
 from phybench.plugins.contracts import (
     Clip,
     ClipRequest,
@@ -17,7 +18,6 @@ from phybench.plugins.contracts import (
     Frames,
     Generator,
     JudgeRequest,
-    TokenCounter,
     VideoSettings,
 )
 from phybench.refiners.template import Template

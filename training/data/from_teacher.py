@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phybench.errors import ConfigError
-from phybench.plugins.contracts import Closing, Prompt, Refinement
+from phybench.plugins.abilities import Closing
+from phybench.plugins.contracts import Prompt, Refinement
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import item_seed
