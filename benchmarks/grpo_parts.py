@@ -98,10 +98,8 @@ def save_policy(folder: Path, size: str, device: str, instructions: str) -> None
 
 def save_generator(folder: Path, size: str, device: str) -> None:
     """CogVideoX-2B's pipeline with random weights; of T5-XXL one layer, which runs once a clip."""
-    if size == "2b":
-        pipe = bench_generators.build_cogvideox("cogvideox", device)
-    else:
-        pipe = cogvideox()
+    large = size == "2b"
+    pipe = bench_generators.build_cogvideox("cogvideox", device) if large else cogvideox()
     pipe.save_pretrained(folder)
 
 

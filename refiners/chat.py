@@ -12,7 +12,7 @@ from pydantic import Field
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 from phybench.prompts.length_budget import Shortening
-from phybench.services.chat_client import Endpoint
+from phybench.services.endpoint import Endpoint
 from phybench.services.usage import Usage
 
 from .language_model.chat_model import (

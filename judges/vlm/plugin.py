@@ -9,7 +9,8 @@ from pydantic import Field
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
-from phybench.services.chat_client import ChatClient, Endpoint
+from phybench.services.chat_client import ChatClient
+from phybench.services.endpoint import Endpoint
 from phybench.video.chat_parts import MediaForm
 
 from .questions import (

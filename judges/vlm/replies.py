@@ -7,8 +7,8 @@
 * ``tag``: the rating in the one ``<answer>`` element.
 
 Reasoning before ``</think>`` is set aside first. Ratings are whole numbers on the scale, as
-numbers or in the forms of :func:`phybench.judges.ratings.rating_text.read_rating`; ``3.5`` and ``between 3 and
-4`` are unreadable.
+numbers or in the forms of :func:`phybench.judges.ratings.rating_text.read_rating`; ``3.5`` and
+``between 3 and 4`` are unreadable.
 """
 
 from __future__ import annotations

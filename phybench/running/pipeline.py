@@ -1,7 +1,8 @@
 """refine → generate → view → judge, streamed: an item moves on as soon as it can.
 
 At most a window of items is under way, which bounds every queue and the memory, and makes fast
-stages wait for slow ones. How a single unit is done is the business of :mod:`phybench.workers.queue`.
+stages wait for slow ones. How a single unit is done is the business of
+:mod:`phybench.workers.queue`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def describe_refinements(folder: Path) -> dict[str, dict[str, Any]]:
         folder: A run's folder.
 
     Returns:
-        By ``refiner|generator``, the summary of :func:`phybench.prompts.prompt_changes.summary` with
+        By ``refiner|generator``, what :func:`phybench.prompts.prompt_changes.summary` says, with
         ``duplicates``, the number of different prompts that share their refinement with another.
         Lengths in the generator's tokens are there where the generator recorded them, and the
         share that it cut where it has a budget.

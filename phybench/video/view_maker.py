@@ -1,4 +1,7 @@
-"""Making a clip's common view: resampled by time, cut, fitted; see :mod:`phybench.video.common_view`."""
+"""Making a clip's common view: resampled by time, cut and fitted.
+
+What a view is stands in :mod:`phybench.video.common_view`.
+"""
 
 from __future__ import annotations
 

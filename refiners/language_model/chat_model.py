@@ -9,7 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 from phybench.machine.digest import canonical_json, text_digest, value_digest
 from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import Failure
-from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
+from phybench.services.chat_client import ChatClient, ChatRequest, Reply
+from phybench.services.endpoint import Endpoint
 from phybench.services.usage import Usage
 
 from ..rewriting.replies import ReplyError

@@ -22,7 +22,10 @@ import re
 from dataclasses import astuple, dataclass, fields
 
 FORMAT_VERSION = 1
-"""Changes whenever :func:`write_chain` or :func:`parse` does; part of checkpoints and fingerprints."""
+"""Changes whenever :func:`write_chain` or :func:`parse` does.
+
+It is part of checkpoints and fingerprints.
+"""
 
 
 class ReasoningFormatError(ValueError):

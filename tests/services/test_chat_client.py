@@ -12,7 +12,8 @@ import tools.services.fake_openai as fake
 
 from phybench import Failure
 from phybench.errors import ConfigError
-from phybench.services.chat_client import ChatClient, ChatRequest, Endpoint, Reply
+from phybench.services.chat_client import ChatClient, ChatRequest, Reply
+from phybench.services.endpoint import Endpoint
 
 KEY = "sk-test-1234567890-secret"
 

@@ -1,8 +1,8 @@
 """From a text to the scene that the simulated generator makes of it, lapses and all.
 
 Every decision compares a uniform number, named after the decision and drawn from the seed, with a
-probability from :mod:`phybench.tabletop.texts.failure_law`. Two texts with the same seed therefore get
-the same geometry, and a violation is there exactly if its number is below its probability.
+probability from :mod:`phybench.tabletop.texts.failure_law`. Two texts with the same seed therefore
+get the same geometry, and a violation is there exactly if its number is below its probability.
 """
 
 from __future__ import annotations
