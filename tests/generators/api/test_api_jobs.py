@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,9 @@ pytest.importorskip("httpx")
 pytest.importorskip("runwayml")
 pytest.importorskip("tenacity")
 
-from phybench.errors import ConfigError, MissingExtraError
-from phybench.generators.api.ledger import CeilingError, Entry, Ledger
+from phybench.errors import ConfigError
 from phybench.generators.api.options import cut_utf16, utf16_units
-from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoFile, VideoSettings
-from phybench.plugins.registry import create
+from phybench.plugins.contracts import ClipRequest, Failure, VideoFile
 from phybench.video.video_file import probe
 
 pytestmark = pytest.mark.usefixtures("keys", "no_waiting")
@@ -142,58 +137,6 @@ def test_an_unreadable_answer_to_create_is_ambiguous(
     service.script(POST[kind], fake.answer(200, b"<html>", content_type="text/html"))
     failure(one(make(kind, service, tmp_path)), "ambiguous_create")
     assert len(service.creates()) == 1
-
-
-CHILD = """
-import sys
-from phybench.contracts import ClipRequest
-from phybench.generators.api.fal import fal
-from phybench.generators.api.runway import runway
-kind, url, ledger = sys.argv[1:]
-common = {"base_url": url, "ledger": ledger, "poll_s": 0.01}
-made = fal(endpoint="%s", **common) if kind == "fal" else runway(**common)
-made.generate([ClipRequest("a ball falls", 7)])
-"""
-
-
-def start_child(kind: str, service: fake.FakeService, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", CHILD % ENDPOINT, kind, service.url]
-    return subprocess.Popen([*command, str(folder / "jobs.jsonl")], env=dict(os.environ))
-
-
-@both
-def test_killed_between_create_and_answer_never_pays_twice(
-    service: fake.FakeService, tmp_path: Path, kind: str
-) -> None:
-    service.script(POST[kind], fake.hold())
-    child = start_child(kind, service, tmp_path)
-    assert service.received.wait(30)
-    child.kill()
-    child.wait(30)
-    failure(one(make(kind, service, tmp_path)), "ambiguous_create")
-    assert service.jobs == 1
-    assert len(service.creates()) == 1
-
-
-@both
-def test_killed_while_waiting_picks_the_paid_job_up_again(
-    service: fake.FakeService, tmp_path: Path, kind: str
-) -> None:
-    finished = service.scripts[LOOK[kind]][0]
-
-    def waiting(handler: fake.Handler) -> None:
-        handler.service.received.set()
-        state = fake.runway_task("RUNNING") if kind == "runway" else fake.fal_status("IN_PROGRESS")
-        state(handler)
-
-    service.script(LOOK[kind], waiting)
-    child = start_child(kind, service, tmp_path)
-    assert service.received.wait(30)
-    child.kill()
-    child.wait(30)
-    service.script(LOOK[kind], finished)
-    clip(one(make(kind, service, tmp_path))).path.unlink()
-    assert service.jobs == 1
 
 
 # --- refusals and errors -------------------------------------------------------------------------
@@ -399,110 +342,4 @@ def test_cut_text_is_the_longest_beginning_that_fits(text: str, units: int) -> N
     assert len(cut) == len(text) or utf16_units(text[: len(cut) + 1]) > units
 
 
-@both
-def test_run_wide_sizes_are_refused(service: fake.FakeService, tmp_path: Path, kind: str) -> None:
-    request = ClipRequest("a", 1, settings=VideoSettings(width=640))
-    assert (
-        "hosted service" in failure(one(make(kind, service, tmp_path), request), "settings").message
-    )
-
-
-@both
-def test_missing_key_stops_before_work(
-    service: fake.FakeService, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    variable = "FAL_KEY" if kind == "fal" else "RUNWAYML_API_SECRET"
-    monkeypatch.delenv(variable)
-    with pytest.raises(ConfigError, match=variable):
-        make(kind, service, tmp_path)
-
-
-@both
-def test_missing_package_names_the_extra(
-    service: fake.FakeService, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"phybench\[api\]"):
-        make(kind, service, tmp_path)
-
-
-@both
-def test_fingerprint_holds_what_is_sent_and_no_key(
-    service: fake.FakeService, tmp_path: Path, kind: str
-) -> None:
-    base = make(kind, service, tmp_path).info
-    assert isinstance(make(kind, service, tmp_path), Generator)
-    assert "secret-key" not in json.dumps(dict(base.fingerprint))
-    other = make(kind, service, tmp_path, arguments={"negativePrompt": "x"}).info
-    assert other.fingerprint != base.fingerprint
-    assert make(kind, service, tmp_path, max_usd=None, attempts=2).info == base
-
-
-def test_presets_switch_the_vendors_rewriting_off(service: fake.FakeService) -> None:
-    """Every hosted preset opens through the registry; rewriting is off where it has a switch."""
-    switches = {
-        "veo": ("auto_fix", False),
-        "wan-hosted": ("enable_prompt_expansion", False),
-        "hailuo": ("prompt_optimizer", False),
-    }
-    for name in ("pika", "kling", "veo", "wan-hosted", "hailuo"):
-        fingerprint = create("generator", f"{name}:base_url={service.url}").info.fingerprint
-        if name in switches:
-            switch, value = switches[name]
-            assert fingerprint["arguments"][switch] is value
-        if name in {"pika", "kling"}:
-            assert fingerprint["arguments"]["negative_prompt"] == ""
-
-
-def test_arguments_can_be_given_in_a_spec(service: fake.FakeService, tmp_path: Path) -> None:
-    spec = (
-        f'fal:endpoint={ENDPOINT},arguments={{"duration":"5","seedless":true}},poll_s=0,'
-        f"base_url={service.url},ledger={tmp_path / 'jobs.jsonl'}"
-    )
-    clip(one(create("generator", spec))).path.unlink()
-    assert service.creates()[0].body["duration"] == "5"
-
-
-def test_sora_says_that_it_is_gone() -> None:
-    with pytest.raises(ConfigError, match="2026-09-24") as caught:
-        create("generator", "sora")
-    assert "-g files" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"endpoint": "pika"}, "model id"),
-        ({"arguments": {"prompt": "x"}}, "leave out"),
-        ({"base_url": "ftp://x"}, "http"),
-        ({"base_url": "http://user:pass@x"}, "no credentials"),
-    ],
-)
-def test_options_that_cannot_work_are_refused(
-    service: fake.FakeService, tmp_path: Path, options: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(ConfigError, match=said):
-        make("fal", service, tmp_path, **options)
-
-
 # --- the ledger ----------------------------------------------------------------------------------
-
-
-def test_ledger_survives_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.jsonl"
-    Ledger(path).record("a", Entry("submitted", {"id": "1"}, 0.5))
-    with path.open("ab") as file:
-        file.write(b'{"key": "b", "state": "subm')
-    again = Ledger(path)
-    assert again.claim("a", 1.0, again=False) == Entry("submitted", {"id": "1"}, 0.5)
-    assert again.claim("b", 1.0, again=False) is None
-    assert Ledger(path).claim("b", 1.0, again=False) == Entry("submitting", usd=1.0)
-
-
-def test_ledger_refuses_what_would_pass_the_ceiling(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "jobs.jsonl")
-    assert ledger.claim("a", 0.6, again=False, max_usd=1.0) is None
-    with pytest.raises(CeilingError, match=r"0\.60"):
-        ledger.claim("b", 0.6, again=False, max_usd=1.0)
-    ledger.record("a", Entry("rejected"))
-    assert ledger.claim("b", 0.6, again=False, max_usd=1.0) is None

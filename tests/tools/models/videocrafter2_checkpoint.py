@@ -10,6 +10,7 @@ import torch
 
 import tools.models.original_names as names
 from phybench.generators.ports.videocrafter2.key_map import TEXT, UNET, VAE
+from phybench.generators.ports.videocrafter2.plugin import videocrafter2
 from phybench.generators.ports.videocrafter2.sampler import (
     noise_schedule,
     rescale_table,
@@ -49,3 +50,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save({"state_dict": random_state()}, folder / "model.ckpt")
     save_clip_tokenizer(folder / "tokenizer")
     return folder
+
+
+def make(checkpoint: Path, **options: Any) -> Any:
+    small = {"frames": 3, "width": 16, "height": 8, "steps": 2, "device": "cpu"}
+    return videocrafter2(
+        **{"model": str(checkpoint), "tokenizer": str(checkpoint / "tokenizer"), **small, **options}
+    )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from tools.training.stage2_parts import Plain, Words, advantages_of, opened
 
-from phybench.errors import ConfigError
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import Failure
 from phybench.refiners.rewriting.replies import ReplyError, check_rewrite, read_reasoning
@@ -17,9 +14,7 @@ from phybench.training.stage2.clip_scores import ClipScores
 from phybench.training.stage2.curriculum import weight_at
 from phybench.training.stage2.grpo import (
     build_trainer,
-    check_start,
     grpo_config,
-    open_reward,
     rollout_dataset,
 )
 from phybench.workers.serial import SerialExecutor
@@ -383,24 +378,3 @@ def test_all_rollouts_are_laid_out_in_one_pass(tiny, tmp_path):
     assert len(rows) == 4 * 2
     assert sorted(rows["prompt_id"][:4]) == sorted(rows["prompt_id"][4:])
     assert rows["prompt_id"] == rollout_dataset(recipe)["prompt_id"]
-
-
-def test_batches_that_cannot_be_shared_out_are_refused(tiny, tmp_path):
-    with pytest.raises(ConfigError, match=r"\(8\) to be a multiple of `micro_batch`"):
-        grpo_config(tiny(tmp_path, "grpo.micro_batch=3"), tmp_path)
-
-
-def test_stage_two_wants_stage_one_of_the_same_instructions(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="phybench train sft"):
-        check_start(tiny(tmp_path, f"sft_checkpoint='{tmp_path / 'none'}'"))
-    with pytest.raises(ConfigError, match="system prompt"):
-        check_start(tiny(tmp_path, "system_prompt=Something else."))
-    check_start(tiny(tmp_path))
-
-
-def test_the_holdout_must_be_another_judge(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="another judge"):
-        open_reward(tiny(tmp_path, "reward.holdout=kinematic"), print)
-    with pytest.raises(ConfigError, match=r"reward\.judge"):
-        open_reward(tiny(tmp_path, "reward.judge=oracle", "reward.holdout=''"), print)
-    assert math.isclose(open_reward(tiny(tmp_path), print)[1].info.scale.high, 5)

@@ -1,30 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tools.training.reward_bench import END, Painter, Rater, opened, rules
 
-from phybench.errors import ConfigError
 from phybench.gate.training_log import check_log, read_log
 from phybench.judges.ratings.rating_replies import RatingReply, judged
 from phybench.machine.files import read_jsonl
 from phybench.plugins.contracts import (
-    LIKERT,
     Clip,
-    Failure,
     Frames,
-    PluginInfo,
     Scale,
-    Score,
-    VideoSettings,
 )
-from phybench.plugins.opened import Opened
-from phybench.plugins.spec import PluginSpec, parse_spec
+from phybench.plugins.spec import parse_spec
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, write_chain
-from phybench.training.recipe.licences import check_licences
 from phybench.training.stage2.clip_scores import ClipScores
 from phybench.training.stage2.curriculum import weight_at
 from phybench.training.stage2.motion import motion_of
@@ -33,85 +25,12 @@ from phybench.training.stage2.reward import (
     METRICS,
     PhysicsReward,
     RewardError,
-    RewardRules,
 )
 from phybench.training.stage2.reward_log import RewardLog, append_rows
 from phybench.video.video_file import write_frames
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 from phybench.workers.serial import SerialExecutor
-
-END = 2
-
-
-class Painter:
-    """Makes a clip whose brightness is the text's length; counts its clips."""
-
-    def __init__(self):
-        self.seen = []
-        self.release = threading.Event()
-        self.info = PluginInfo(
-            name="painter", revision="1", licence="Apache-2.0", fingerprint={"v": 1}, max_batch=4
-        )
-
-    def generate(self, requests):
-        return [self._clip(request) for request in requests]
-
-    def _clip(self, request):
-        self.seen.append((request.text, request.seed))
-        if "refuse" in request.text:
-            return Failure("refusal", "I do not draw this.")
-        if "hang" in request.text:
-            self.release.wait(30)
-        return Frames(np.full((2, 16, 16, 3), len(request.text) % 256, np.uint8), fps=8)
-
-
-class Rater:
-    """SA from the prompt's length, PC from what the clip's own words say."""
-
-    def __init__(self, name="rater", scale=LIKERT):
-        self.seen = []
-        self.info = PluginInfo(
-            name=name,
-            revision="1",
-            licence="Apache-2.0",
-            fingerprint={"name": name},
-            scale=scale,
-        )
-
-    def score(self, requests):
-        self.seen += requests
-        return [self._score(request) for request in requests]
-
-    def _score(self, request):
-        if "explode" in request.prompt:
-            raise RuntimeError("judge 503")
-        if "strange" in request.prompt:
-            return Score.unscored("nothing to see")
-        low, high = self.info.scale.low, self.info.scale.high
-        return Score(sa=high, pc=low + (high - low) / 2)
-
-
-def opened(kind, plugin):
-    return Opened(kind, PluginSpec(plugin.info.name), plugin, plugin.info)
-
-
-def rules(**changes):
-    values = {
-        "schedule": "exponential",
-        "alpha": 3.0,
-        "unreadable": 0.1,
-        "shared_seed": True,
-        "seed": 0,
-        "settings": VideoSettings(),
-        "instructions": "Physics.",
-        "max_new_tokens": 500,
-        "timeout_s": 20.0,
-        "failure_limit": 1.0,
-        "scale": LIKERT,
-        **changes,
-    }
-    return RewardRules(**values)
 
 
 class Bench:
@@ -396,37 +315,6 @@ def test_rewards_do_not_depend_on_the_executor(tmp_path):
         scores.close()
     assert len(set(map(tuple, found.values()))) == 1
     assert all(value is not None for value in found["serial", None])
-
-
-class Carded(Painter):
-    def __init__(self, view, licence="Apache-2.0"):
-        super().__init__()
-        self.card = SimpleNamespace(training_on_outputs=view)
-        self.info = PluginInfo(name="carded", revision="1", licence=licence, fingerprint={})
-
-
-def test_a_licence_that_forbids_training_is_refused_unless_overridden():
-    part = opened("generator", Carded("forbidden", "Tencent Hunyuan Community"))
-    with pytest.raises(ConfigError, match="Tencent Hunyuan Community"):
-        check_licences([part], override=False)
-    assert "forbidden" in check_licences([part], override=True)[0]
-    assert "unknown" in check_licences([opened("generator", Carded("unknown"))], override=False)[0]
-    assert check_licences([opened("generator", Carded("allowed"))], override=False) == []
-
-
-def test_the_truth_is_never_trained_on():
-    oracle = open_plugin("judge", parse_spec("oracle"))
-    with pytest.raises(ConfigError, match=r"reward\.holdout"):
-        check_licences([oracle], override=True)
-
-
-def test_hunyuan_clips_are_refused_by_name_of_the_licence_alone():
-    painter = Painter()
-    painter.info = PluginInfo(
-        name="remote", revision="1", licence="Tencent Hunyuan Community", fingerprint={}
-    )
-    with pytest.raises(ConfigError, match="forbids"):
-        check_licences([opened("generator", painter)], override=False)
 
 
 def test_a_resumed_run_forgets_what_it_will_do_again(tmp_path):

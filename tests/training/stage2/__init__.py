@@ -1,0 +1,1 @@
+"""TODO tests/training/stage2"""
