@@ -7,38 +7,18 @@ from __future__ import annotations
 
 import ast
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 from tools.places import ROOT
 
-PLUGINS = ("refiners", "generators", "judges", "training")
+sys.path.insert(0, str(ROOT / "docs"))
+
+from make_architecture import FLOORS, PICTURE, PLUGINS, draw, imports, modules, room
+
 FOLDERS = ("phybench", *PLUGINS)
-FLOORS = (
-    ("cli",),
-    ("api",),
-    ("audit", "calibrate"),
-    ("running",),
-    ("gate",),
-    ("publish",),
-    ("planning",),
-    ("compare",),
-    ("workers",),
-    ("runs",),
-    ("units",),
-    ("tabletop",),
-    ("prompts",),
-    ("video",),
-    ("machine",),
-    ("services",),
-    ("plugins",),
-    ("statistics",),
-    ("errors", "version"),
-)
-"""From top to bottom; a room may import those below it, and no other."""
 MAY_REACH = {"cli": ("training", "refiners"), "training": ("refiners",)}
 """Who may import a folder of plugins: commands of their own, and training, which writes what the
 refiner `phyprompt` reads."""
@@ -47,40 +27,8 @@ ALIASES = ("phybench.contracts", "phybench.digest", "phybench.testing", "phybenc
 MOST_FILES, MOST_LINES, MEDIAN_LINES, LEAST_DOCUMENTED = 17, 400, 10, 0.97
 
 
-@cache
-def modules() -> dict[str, tuple[Path, ast.Module]]:
-    """Every module by its dotted name."""
-    found = {}
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            name = ".".join(parts if folder == "phybench" else ("phybench", *parts))
-            found[name.removesuffix(".__init__")] = (path, ast.parse(path.read_text("utf-8")))
-    return found
-
-
-def imported(name: str) -> Iterator[str]:
-    """The modules of this project that a module imports, anywhere in it."""
-    path, tree = modules()[name]
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*start, *filter(None, [node.module])])
-            for alias in node.names:
-                full = f"{base}.{alias.name}"
-                yield full if full in modules() else base
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
-@cache
-def arrows() -> dict[str, frozenset[str]]:
-    return {name: frozenset(imported(name)) & modules().keys() for name in modules()}
-
-
-def room(name: str) -> str:
-    return [*name.split("."), ""][1]
+MODULES = modules()
+ARROWS = imports(MODULES)
 
 
 def test_no_import_goes_in_a_circle() -> None:
@@ -89,11 +37,11 @@ def test_no_import_goes_in_a_circle() -> None:
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, " → ".join((*path[path.index(name) :], name))
         if name not in done:
-            for other in arrows()[name]:
+            for other in ARROWS[name]:
                 visit(other, (*path, name))
             done.add(name)
 
-    for name in modules():
+    for name in MODULES:
         visit(name, ())
 
 
@@ -101,7 +49,7 @@ def test_no_room_imports_one_above_it() -> None:
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
     upwards = [
         f"{name} imports {other}"
-        for name, others in arrows().items()
+        for name, others in ARROWS.items()
         for other in others
         if room(name) in floor and room(name) != room(other)
         if room(other) not in MAY_REACH.get(room(name), ())
@@ -112,7 +60,7 @@ def test_no_room_imports_one_above_it() -> None:
 
 def test_every_room_of_the_harness_has_a_floor() -> None:
     known = {name for names in FLOORS for name in names} | set(PLUGINS)
-    homeless = {name for name in modules() if room(name) not in {*known, ""}} - set(ALIASES)
+    homeless = {name for name in MODULES if room(name) not in {*known, ""}} - set(ALIASES)
     assert not homeless
 
 
@@ -120,7 +68,7 @@ def test_every_room_of_the_harness_has_a_floor() -> None:
 def test_plugins_import_no_other_kind_of_plugin(kind: str) -> None:
     crossing = [
         f"{name} imports {other}"
-        for name, others in arrows().items()
+        for name, others in ARROWS.items()
         for other in others
         if room(name) == kind and room(other) in PLUGINS
         if room(other) not in {kind, *MAY_REACH.get(kind, ())}
@@ -150,7 +98,7 @@ def test_no_file_is_too_long() -> None:
 
 def public() -> Iterator[tuple[str, ast.AST]]:
     """Every public class, function and method with its module, and the modules themselves."""
-    for name, (_, tree) in modules().items():
+    for name, (_, tree) in MODULES.items():
         yield name, tree
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_":
@@ -162,7 +110,7 @@ def public() -> Iterator[tuple[str, ast.AST]]:
 
 def test_every_public_name_stands_for_one_thing() -> None:
     homes: dict[str, set[str]] = {}
-    for name, (_, tree) in modules().items():
+    for name, (_, tree) in MODULES.items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_":
                 homes.setdefault(node.name, set()).add(name)
@@ -172,10 +120,15 @@ def test_every_public_name_stands_for_one_thing() -> None:
 def test_functions_are_short_and_documented() -> None:
     lengths = [
         (node.end_lineno or node.lineno) - node.body[0].lineno + 1
-        for _, tree in modules().values()
+        for _, tree in MODULES.values()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef)
     ]
     assert statistics.median(lengths) <= MEDIAN_LINES
     documented = [ast.get_docstring(node) is not None for _, node in public()]
     assert statistics.mean(documented) >= LEAST_DOCUMENTED
+
+
+def test_the_picture_of_the_architecture_is_what_the_code_is() -> None:
+    """After a change of the tree run ``python docs/make_architecture.py``."""
+    assert PICTURE.read_text("utf-8") == draw()
