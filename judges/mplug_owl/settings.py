@@ -55,7 +55,7 @@ class Settings:
                 raise MissingExtraError(f"judge `{judge}`", module, "local")
         if self.quantize != "none" and find_spec("bitsandbytes") is None:
             raise MissingExtraError(
-                f"judge `{judge}` with `quantize={self.quantize}`", "bitsandbytes", "quantize"
+                f"judge `{judge}` with `quantisation={self.quantize}`", "bitsandbytes", "quantize"
             )
 
     def fingerprint(self) -> dict[str, Any]:
