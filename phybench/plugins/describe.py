@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from phybench.errors import ConfigError, unknown
 from phybench.plugins.opened import KINDS, Kind
+from phybench.plugins.options import option_types
 from phybench.plugins.registry import load_factory, names, resolve
 from phybench.plugins.spec import PluginSpec
 
@@ -20,7 +23,7 @@ class OptionText:
 
     Args:
         name: What it is called in a SPEC.
-        type: Its type, as the plugin's source has it.
+        type: Its type, with choices and range.
         default: Its default as Python writes it; ``None`` if it must be given.
         text: The sentences that document it.
     """
@@ -71,21 +74,33 @@ def _described(kind: Kind, name: str) -> PluginText:
     target, preset = resolve(kind, PluginSpec(name))
     factory = load_factory(kind, name, target)
     text, documented = _parts(inspect.getdoc(factory) or "")
-    parameters = inspect.signature(factory).parameters.values()
-    options = tuple(_option(each, documented.get(each.name, "")) for each in parameters)
+    hints = option_types(factory)
+    options = tuple(
+        _option(each, hints.get(each.name, str), documented.get(each.name, ""))
+        for each in inspect.signature(factory).parameters.values()
+    )
     return PluginText(kind, name, target.name, text, options, preset)
 
 
-def _option(parameter: inspect.Parameter, text: str) -> OptionText:
-    absent = parameter.empty
-    default = None if parameter.default is absent else repr(parameter.default)
-    hint = parameter.annotation
-    return OptionText(parameter.name, "" if hint is absent else _shown(hint), default, text)
+def _option(parameter: inspect.Parameter, hint: Any, text: str) -> OptionText:
+    default = None if parameter.default is parameter.empty else repr(parameter.default)
+    return OptionText(parameter.name, _shown(hint), default, text)
 
 
 def _shown(hint: Any) -> str:
-    """A type without what only the type checker needs."""
-    return re.sub(r"Annotated\[(\w+), Field\((.*?)\)\]", r"\1 (\2)", str(hint))
+    """A type in words that need no source: its choices and its range, not its alias."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return " | ".join(repr(part) for part in parts)
+    if origin in {typing.Union, types.UnionType}:
+        return " | ".join(_shown(part) for part in parts)
+    if origin is typing.Annotated:
+        limits = [limit for field in parts[1:] for limit in getattr(field, "metadata", ())]
+        words = ", ".join(str(limit).partition("(")[2].rstrip(")") for limit in limits)
+        return f"{_shown(parts[0])} ({words})" if words else _shown(parts[0])
+    if hint is types.NoneType:
+        return "None"
+    return hint.__name__ if inspect.isclass(hint) and not parts else str(hint)
 
 
 def _parts(docstring: str) -> tuple[str, dict[str, str]]:

@@ -70,11 +70,16 @@ def _tell_once(notice: str) -> None:
     sys.stderr.write(notice)
 
 
+def option_types(factory: Any) -> dict[str, Any]:
+    """The types of a plugin's options, with their ranges."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    return typing.get_type_hints(function, include_extras=True)
+
+
 def _coerced(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = option_types(factory)
     arguments: dict[str, Any] = {}
     for name, value in options.items():
         hint = hints.get(name, str)

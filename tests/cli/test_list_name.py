@@ -26,7 +26,7 @@ def test_every_plugin_and_every_option_is_described(name):
 def test_the_page_says_type_default_and_meaning():
     page = CliRunner().invoke(app, ["list", "videophy2"]).output
     assert page.startswith("judge videophy2")
-    assert "quantisation: Quantize, default 'none'" in page
+    assert "quantisation: 'none' | '8bit' | '4bit', default 'none'" in page
     assert "batch: int (ge=1) | None, default None" in page
     assert "Clips per forward pass" in page
 
