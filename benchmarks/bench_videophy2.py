@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Timing]:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    how = {"device": options.device, "dtype": options.dtype, "quantize": options.quantize}
+    how = {"device": options.device, "dtype": options.dtype, "quantisation": options.quantize}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "judge"
         config = SIZES[options.sizes]

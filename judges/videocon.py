@@ -50,7 +50,7 @@ class VideoCon:
         limit: Most ids of a prompt with its video; 257 as published.
         device: ``auto`` is a CUDA GPU if there is one.
         dtype: ``auto`` is bfloat16 (as published) on a GPU and float32 on a CPU.
-        quantize: ``8bit`` or ``4bit`` for the language model, by bitsandbytes.
+        quantisation: ``8bit`` or ``4bit`` for the language model, by bitsandbytes.
         compiled: Use ``torch.compile`` on the vision side; pays off for thousands of clips.
         batch: Clips per forward pass, halved when memory runs out; by default 4 on a GPU and 1 on
             a CPU, where a batch gains nothing. With 1 a result is the same to the last bit
@@ -68,7 +68,7 @@ class VideoCon:
         limit: Annotated[int, Field(ge=128, le=2048)] = 257,
         device: Device = "auto",
         dtype: Dtype = "auto",
-        quantize: Quantize = "none",
+        quantisation: Quantize = "none",
         compiled: bool = False,
         batch: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class VideoCon:
             files=find_files(model, PUBLISHED),
             device=place,
             dtype=resolve_dtype(dtype, place),
-            quantize=quantize,
+            quantize=quantisation,
             compiled=compiled,
             batch=batch or default_batch(place),
         )

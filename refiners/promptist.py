@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phybench.errors import MissingExtraError
-from phybench.machine.devices import Device, resolve_device
+from phybench.machine.devices import Device, device_kind, resolve_device
 from phybench.machine.model_folders import ModelFolder, find_model
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
 
@@ -81,7 +81,7 @@ class Promptist:
             "model": self._weights.revision,
             "tokenizer": self._vocabulary.revision,
             "recipe": [_SUFFIX, _BEAMS, _MAX_NEW_TOKENS, _LENGTH_PENALTY],
-            "device": self._device,
+            "device": device_kind(self._device),
             "libraries": {name: version(name) for name in ("torch", "transformers")},
         }
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from phybench.errors import ConfigError
+from phybench.machine.devices import Device, accelerator, resolve_device
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo, VideoSettings
 
 from ..checkpoint_files import checkpoint_digest
-from ..device import accelerator, resolve_device
 from ..pixels import to_frames
 from ..video_settings import (
     Video,
@@ -114,7 +114,7 @@ class DiffusersVideo:
         negative_prompt: str | None = None,
         template: str | None = None,
         dtype: Literal["card"] | Precision = "card",
-        device: str = "auto",
+        device: Device = "auto",
         offload: Offload = "auto",
         vae_tiling: bool | None = None,
         batch: Annotated[int, Field(ge=1)] = 1,

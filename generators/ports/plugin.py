@@ -9,10 +9,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from phybench.errors import ConfigError, MissingExtraError
+from phybench.machine.devices import Device, accelerator, resolve_device
 from phybench.plugins.contracts import ClipRequest, Failure, Frames, PluginInfo
 
 from ..checkpoint_files import MissingFile
-from ..device import accelerator, resolve_device
 from ..diffusers.model_card import Precision
 from ..video_settings import (
     Video,
@@ -43,7 +43,7 @@ def require_video_extra(name: str) -> None:
             raise MissingExtraError(f"generator `{name}`", module, "video")
 
 
-def place(device: str, dtype: Dtype, card: Precision) -> Placement:
+def place(device: Device, dtype: Dtype, card: Precision) -> Placement:
     """The device that is asked for; the published precision, or float32 on a CPU, unless given.
 
     Raises:

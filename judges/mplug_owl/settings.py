@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from phybench.errors import MissingExtraError
+from phybench.machine.devices import device_kind
 
 from .files import OwlFiles
 
@@ -28,7 +29,7 @@ class Settings:
 
     Args:
         files: The checkpoint.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         quantize: Weights of the language model's layers in 8 or 4 bit (bitsandbytes).
         compiled: Whether ``torch.compile`` is used on the vision side.
@@ -54,7 +55,7 @@ class Settings:
                 raise MissingExtraError(f"judge `{judge}`", module, "local")
         if self.quantize != "none" and find_spec("bitsandbytes") is None:
             raise MissingExtraError(
-                f"judge `{judge}` with `quantize={self.quantize}`", "bitsandbytes", "quantize"
+                f"judge `{judge}` with `quantisation={self.quantize}`", "bitsandbytes", "quantize"
             )
 
     def fingerprint(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Settings:
         return {
             "model": VERSION,
             "weights": self.files.digest(),
-            "device": self.device,
+            "device": device_kind(self.device),
             "dtype": self.dtype,
             "quantize": self.quantize,
             "compiled": self.compiled,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
+from phybench.machine.devices import Device, Dtype, device_kind, resolve_device, resolve_dtype
 from phybench.machine.model_folders import find_model
 from phybench.plugins.contracts import LIKERT, Failure, JudgeRequest, PluginInfo, Score
 
@@ -108,7 +108,7 @@ class VlmLocal:
             licence=licence,
             fingerprint={
                 "revision": self._found.revision,
-                "device": self._device,
+                "device": device_kind(self._device),
                 "dtype": self._dtype,
                 "libraries": {name: version(name) for name in ("torch", "transformers")},
                 **question_fingerprint(self._how),

@@ -28,7 +28,7 @@ class LocalAnswers:
 
     Args:
         folder: The checkpoint with its processor; safetensors only, no code of its own is run.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         dtype: Name of the weights' type.
 
     Raises:
@@ -36,7 +36,7 @@ class LocalAnswers:
     """
 
     def __init__(self, folder: Path, *, device: str, dtype: str) -> None:
-        if device == "cuda" and not torch.cuda.is_available():
+        if device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError("Expected torch to see a CUDA device; give `device=cpu` if not.")
         try:
             make_processor: Any = AutoProcessor.from_pretrained

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from phybench.cli.cache_option import CacheFolder
 from phybench.cli.console import emit_json, note
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def calibrate(
         Path | None, typer.Option(help="A run with two judges, one standing for people.")
     ] = None,
     human: Annotated[str, typer.Option(help="With --run: who stands for people.")] = "labels",
-    cache: Annotated[
-        Path | None, typer.Option("--cache", help="Cache folder (default: $PHYBENCH_CACHE).")
-    ] = None,
+    cache: CacheFolder = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the page (Markdown) here.")
     ] = None,

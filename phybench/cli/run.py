@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phybench.cli.cache_option import CacheFolder
 from phybench.cli.console import emit_json, note, stderr, stdout
 from phybench.errors import MissingExtraError
 
@@ -61,9 +62,6 @@ RetryOverBudget = Annotated[
         "--retry-over-budget",
         help="Send a text that is too long for the generator back to its refiner, once.",
     ),
-]
-CacheFolder = Annotated[
-    Path | None, typer.Option("--cache", help="Cache folder (default: $PHYBENCH_CACHE).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 

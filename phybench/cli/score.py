@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from phybench.cli.cache_option import CacheFolder
 from phybench.cli.console import note
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def score(
         str | None,
         typer.Option(help="Show clips to judges as, e.g., fps=4,seconds=6,size=720x480."),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option("--cache", help="Cache folder (default: $PHYBENCH_CACHE).")
-    ] = None,
+    cache: CacheFolder = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Score clips; writes the input's columns plus judge, sa, pc, joint, status and reply."""

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from phybench.errors import ConfigError, unknown
+
+_RENAMED = {"quantize": "quantisation"}
+"""Options that had another name in some plugins, old name first; the old one keeps working."""
+
+
+def current_name(option: str) -> str:
+    """What an option is called now, whichever of its names is given."""
+    return _RENAMED.get(option, option)
+
+
+def overlaid(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Given options on top of defaults, which they replace under their old names too."""
+    replaced = {current_name(name) for name in given}
+    kept = {name: value for name, value in defaults.items() if current_name(name) not in replaced}
+    return {**kept, **given}
 
 
 def checked_arguments(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
@@ -19,6 +36,7 @@ def checked_arguments(what: str, factory: Any, options: Mapping[str, object]) ->
         for name, parameter in signature.parameters.items()
         if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
     }
+    options = _renamed(what, options, accepted)
     for name in options:
         if name not in accepted:
             raise ConfigError(unknown(f"option of {what}", name, accepted))
@@ -28,11 +46,40 @@ def checked_arguments(what: str, factory: Any, options: Mapping[str, object]) ->
     return _coerced(what, factory, options) if options else {}
 
 
+def _renamed(
+    what: str, options: Mapping[str, object], accepted: Collection[str]
+) -> dict[str, object]:
+    """The options under the names that the plugin has for them."""
+    result = dict(options)
+    for old in [name for name in options if name not in accepted]:
+        new = current_name(old)
+        if new not in accepted:
+            continue
+        if new in options:
+            raise ConfigError(
+                f"Expected option `{new}` of {what} once, but got it as `{old}` too. "
+                f"Leave `{old}` out: it is the old name."
+            )
+        _tell_once(f"Option `{old}` of {what} is now called `{new}`.\n")
+        result[new] = result.pop(old)
+    return result
+
+
+@cache
+def _tell_once(notice: str) -> None:
+    sys.stderr.write(notice)
+
+
+def option_types(factory: Any) -> dict[str, Any]:
+    """The types of a plugin's options, with their ranges."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    return typing.get_type_hints(function, include_extras=True)
+
+
 def _coerced(what: str, factory: Any, options: Mapping[str, object]) -> dict[str, Any]:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = option_types(factory)
     arguments: dict[str, Any] = {}
     for name, value in options.items():
         hint = hints.get(name, str)

@@ -13,7 +13,7 @@ from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.plugins.abilities import RereadsReplies
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import METHODS, Kind
-from phybench.plugins.options import checked_arguments
+from phybench.plugins.options import checked_arguments, current_name, overlaid
 from phybench.plugins.spec import PluginSpec, make_spec, parse_spec
 
 _EXTRAS = {
@@ -58,7 +58,7 @@ def create(kind: Kind, spec: str | PluginSpec) -> Any:
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     target, options = resolve(kind, asked)
-    factory = _load(kind, asked.name, target)
+    factory = load_factory(kind, asked.name, target)
     arguments = checked_arguments(f"{kind} `{asked.name}`", factory, options)
     try:
         plugin = factory(**arguments)
@@ -87,7 +87,7 @@ def open_rereader(spec: PluginSpec) -> RereadsReplies | None:
     if spec.python:
         return None
     target, options = resolve("judge", spec)
-    factory = _load("judge", spec.name, target)
+    factory = load_factory("judge", spec.name, target)
     if rereader := getattr(factory, "rereader", None):
         found = rereader(**checked_arguments(f"judge `{spec.name}`", factory, options))
     elif inspect.isclass(factory) and not hasattr(factory, "reread"):
@@ -104,7 +104,7 @@ def expand(kind: Kind, spec: PluginSpec) -> list[PluginSpec]:
     generator ``files`` does for ``model=*``.
     """
     target, options = resolve(kind, spec)
-    factory = None if spec.python else _load(kind, spec.name, target)
+    factory = None if spec.python else load_factory(kind, spec.name, target)
     expander = getattr(factory, "expand", None)
     if expander is None:
         return [spec]
@@ -130,7 +130,7 @@ def resolve(kind: Kind, spec: PluginSpec) -> tuple[EntryPoint, dict[str, object]
         raise ConfigError(unknown(kind, spec.name, names(kind)))
     if preset["plugin"] not in targets:
         raise ConfigError(unknown(f"plugin of preset `{spec.name}`", preset["plugin"], targets))
-    return targets[preset["plugin"]], {**(preset.get("options") or {}), **spec.options}
+    return targets[preset["plugin"]], overlaid(preset.get("options") or {}, spec.options)
 
 
 def accepts(kind: Kind, spec: PluginSpec, option: str) -> bool:
@@ -143,12 +143,14 @@ def accepts(kind: Kind, spec: PluginSpec, option: str) -> bool:
     if spec.python:
         return False
     target, _ = resolve(kind, spec)
-    return option in inspect.signature(_load(kind, spec.name, target)).parameters
+    known = inspect.signature(load_factory(kind, spec.name, target)).parameters
+    return option in known or current_name(option) in known
 
 
 def with_default(kind: Kind, spec: PluginSpec, option: str, value: object) -> PluginSpec:
     """The spec with an option that neither the user nor a preset gives, if the plugin has it."""
-    if not accepts(kind, spec, option) or option in resolve(kind, spec)[1]:
+    given = {current_name(name) for name in resolve(kind, spec)[1]}
+    if not accepts(kind, spec, option) or current_name(option) in given:
         return spec
     return replace(spec, options={**spec.options, option: value})
 
@@ -191,7 +193,13 @@ def _preset(kind: Kind, name: str) -> dict[str, Any] | None:
     return preset
 
 
-def _load(kind: Kind, name: str, target: EntryPoint) -> Any:
+def load_factory(kind: Kind, name: str, target: EntryPoint) -> Any:
+    """The class or function behind an entry point that :func:`resolve` found.
+
+    Raises:
+        ConfigError: If there is none.
+        MissingExtraError: If its module needs a dependency that is not installed.
+    """
     try:
         return target.load()
     except ModuleNotFoundError as error:

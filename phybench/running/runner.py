@@ -13,6 +13,7 @@ from typing import Any
 from phybench.errors import ConfigError
 from phybench.machine.digest import value_digest
 from phybench.machine.environment import describe_environment
+from phybench.machine.folders import cache_folder
 from phybench.planning.plan import Plan, warnings
 from phybench.planning.signature import signatures
 from phybench.plugins.contracts import PluginInfo
@@ -88,7 +89,8 @@ def execute(
         StorageError: If the disk refuses a write; the same call continues later.
     """
     try:
-        with RunWriter(folder) as writer:
+        # Nested refiners keep their clips and paid replies where the run keeps its own.
+        with cache_folder(cache.folder), RunWriter(folder) as writer:
             header = _started(plan, folder, writer, argv or sys.argv)
             finished = finished_items(folder, header)
             pipeline = Pipeline(plan, finished.tolist(), executor, cache, writer, progress)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from phybench.errors import ConfigError, StorageError
+from phybench.machine.folders import cache_folder
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import (
@@ -39,6 +40,12 @@ def serve_batches() -> None:
     hello = next(messages, None)
     if hello is None:
         return
+    # Nested refiners and paid replies go where those of the parent go.
+    with cache_folder(Path(hello["cache"]) if "cache" in hello else None):
+        _serve(hello, messages, replies)
+
+
+def _serve(hello: Mapping[str, Any], messages: Iterator[Any], replies: IO[str]) -> None:
     kind: Kind = hello["kind"]
     try:
         plugin = construct(kind, PluginSpec(hello["name"], hello["options"]))

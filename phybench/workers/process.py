@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, StorageError
+from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import PluginInfo, Scale, VideoSettings
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
@@ -58,6 +59,7 @@ class WorkerProcess:
                 "name": spec.name,
                 "options": dict(spec.options),
                 "clips": str(clips),
+                "cache": str(default_folder()),
             }
         )
         self._info: PluginInfo | None = None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError, MissingExtraError, PhybenchError, StorageError
+from phybench.machine.folders import cache_folder
 from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.spec import PluginSpec
@@ -59,7 +60,8 @@ class PluginActor:
     def perform(self, requests: Sequence[Request]) -> tuple[list[Value], float] | PhybenchError:
         """Do a batch, after :meth:`prepare`; otherwise as there."""
         try:
-            return timed(self._kind, self._plugin, requests, self._clips)
+            with cache_folder(self._clips.parent):
+                return timed(self._kind, self._plugin, requests, self._clips)
         except StorageError as error:
             return StorageError(str(error))
 
@@ -69,7 +71,8 @@ class PluginActor:
                 f"Expected all nodes of the Ray cluster to see {str(self._clips)!r}, but "
                 f"{os.uname().nodename} does not. Name a shared cache folder with --cache."
             )
-        return open_plugin(self._kind, self._spec).plugin
+        with cache_folder(self._clips.parent):
+            return open_plugin(self._kind, self._spec).plugin
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from phybench.errors import ConfigError, MissingExtraError
-from phybench.machine.devices import Device, Dtype, resolve_device, resolve_dtype
+from phybench.machine.devices import Device, Dtype, device_kind, resolve_device, resolve_dtype
 from phybench.machine.files import read_json
 from phybench.machine.model_folders import ModelFolder, find_model, has_chat_template
 from phybench.plugins.contracts import Failure, PluginInfo
@@ -33,7 +33,7 @@ class LocalModel:
         model: The checkpoint.
         adapter: A LoRA adapter to put on it, or ``None``.
         engine: The library that runs it.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         dtype: Name of a torch dtype.
         quantisation: ``8bit`` or ``4bit`` load the weights with bitsandbytes.
         batch: Prompts at a time.
@@ -43,7 +43,7 @@ class LocalModel:
     model: ModelFolder
     adapter: ModelFolder | None
     engine: EngineName
-    device: Literal["cpu", "cuda"]
+    device: str
     dtype: str
     quantisation: Quantisation
     batch: int
@@ -68,7 +68,7 @@ class LocalModel:
             "adapter": self.adapter.name if self.adapter else "",
             "adapter_revision": self.adapter.revision if self.adapter else "",
             "engine": self.engine,
-            "device": self.device,
+            "device": device_kind(self.device),
             "dtype": self.dtype,
             "quantisation": self.quantisation,
             "batch": self.batch,
@@ -214,9 +214,14 @@ def _check_engine(
         raise MissingExtraError(f"the adapter of model `{name}`", "peft", "local")
     if engine == "vllm" and find_spec("vllm") is None:
         raise MissingExtraError(f"model `{name}` with `engine=vllm`", "vllm", "vllm")
+    if engine == "vllm" and ":" in device:
+        raise ConfigError(
+            f"Expected `device=cuda` with `engine=vllm`, but got {device!r}. Choose the GPU with "
+            f"CUDA_VISIBLE_DEVICES={device.partition(':')[2]}."
+        )
     if quantisation == "none":
         return
-    if engine == "vllm" or device == "cpu":
+    if engine == "vllm" or device_kind(device) != "cuda":
         raise ConfigError(
             f"Expected `quantisation=none` with `engine={engine}` on {device}, but got "
             f"{quantisation!r}: bitsandbytes runs with `engine=transformers` on a GPU."

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from phybench.errors import ConfigError
 from phybench.plugins.contracts import Failure
@@ -50,7 +50,7 @@ class TransformersEngine:
         model: Path,
         *,
         adapter: Path | None,
-        device: Literal["cpu", "cuda"],
+        device: str,
         dtype: str,
         quantisation: Quantisation,
         batch: int,
@@ -163,14 +163,14 @@ def _padded_length(tokens: int) -> int:
 def _load(
     folder: Path,
     adapter: Path | None,
-    device: Literal["cpu", "cuda"],
+    device: str,
     dtype: str,
     quantisation: Quantisation,
 ) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig
 
-    if device == "cuda" and not torch.cuda.is_available():
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("Expected a usable GPU, but torch finds none. Give `device=cpu`.")
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if quantisation != "none":

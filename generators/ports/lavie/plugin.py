@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from phybench.machine.devices import Device
 from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 from ...checkpoint_files import (
@@ -68,7 +69,7 @@ def lavie(
     steps: Annotated[int, Field(ge=1, le=1000)] = 50,
     guidance: float = 7.5,
     dtype: Dtype = "card",
-    device: str = "auto",
+    device: Device = "auto",
     over_budget: OverBudget = "error",
     allow_unpickling: bool = False,
 ) -> PortedGenerator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from phybench.machine.devices import Device
 from phybench.plugins.contracts import ClipRequest, Failure, Frames
 
 from ...checkpoint_files import (
@@ -59,7 +60,7 @@ def videocrafter2(
     guidance: float = 12.0,
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0,
     dtype: Dtype = "card",
-    device: str = "auto",
+    device: Device = "auto",
     over_budget: OverBudget = "error",
     text_heads: Annotated[int, Field(ge=1)] | None = None,
     allow_unpickling: bool = False,
