@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.cli.cache_option import CacheFolder
 from phybench.cli.console import emit_json, note
+from phybench.cli.options import CacheFolder
 
 if TYPE_CHECKING:
     from phybench.calibrate.scores import LabelledScores

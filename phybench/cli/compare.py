@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from phybench.compare.reported import Claim, ReportedRate
 
 
-def compare(
+def compare_command(
     runs: Annotated[list[Path] | None, typer.Argument(help="Run folders.")] = None,
     baseline: Annotated[
         str | None,
@@ -36,8 +36,6 @@ def compare(
 
     if not runs and not reported:
         raise ConfigError("Expected at least one run folder, or --reported.")
-    if not 0 < level < 1:
-        raise ConfigError(f"Expected `level` to lie between 0 and 1, but got {level}.")
     result: dict[str, Any] = {"schema_version": 1}
     if runs:
         result |= _measured(runs, baseline, level, seed, csv, shown=not as_json)
@@ -58,30 +56,24 @@ def _measured(
     *,
     shown: bool,
 ) -> dict[str, Any]:
-    from phybench.compare.differences import compare_pairs
-    from phybench.compare.pairing import pair_runs
+    from phybench.api import compare
     from phybench.compare.sentences import COLUMNS, difference_row, sentence
     from phybench.machine.files import write_text
     from phybench.publish.text import csv_text
-    from phybench.runs.cells import load_run
 
-    runs = [load_run(folder) for folder in folders]
-    pairing = pair_runs(runs, baseline)
-    comparisons = compare_pairs(pairing.pairs, level=level, seed=seed)
-    remarks = [*pairing.refused, *(pair.left_out for pair in pairing.pairs if pair.left_out)]
-    simulated = any(run.header["simulated"] for run in runs)
+    found = compare(*folders, baseline=baseline, level=level, seed=seed)
     if csv is not None:
-        write_text(csv, csv_text(COLUMNS, [difference_row(each) for each in comparisons]))
-    for remark in remarks:
+        write_text(csv, csv_text(COLUMNS, [difference_row(each) for each in found.comparisons]))
+    for remark in found.remarks:
         note(remark)
     if shown:
-        _show(comparisons, level, simulated=simulated)
+        _show(found.comparisons, level, simulated=found.simulated)
     return {
-        "simulated": simulated,
+        "simulated": found.simulated,
         "comparisons": [
-            {**difference_row(each), "sentence": sentence(each)} for each in comparisons
+            {**difference_row(each), "sentence": sentence(each)} for each in found.comparisons
         ],
-        "remarks": remarks,
+        "remarks": list(found.remarks),
     }
 
 

@@ -9,15 +9,15 @@ import typer
 
 from phybench.cli.audit import audit
 from phybench.cli.calibrate import calibrate
-from phybench.cli.compare import compare
+from phybench.cli.compare import compare_command
 from phybench.cli.export import export
 from phybench.cli.gate import gate
 from phybench.cli.leaderboard import leaderboard
 from phybench.cli.listing import doctor, list_plugins
-from phybench.cli.refine import refine
+from phybench.cli.refine import refine_command
 from phybench.cli.report import report
-from phybench.cli.run import plan, run
-from phybench.cli.score import score
+from phybench.cli.run import plan_command, run_command
+from phybench.cli.score import score_command
 from phybench.cli.serve import serve_refiner
 from phybench.cli.train import app as train
 from phybench.errors import ConfigError, PhybenchError
@@ -33,15 +33,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(run)
-app.command()(plan)
-app.command()(refine)
-app.command()(score)
+app.command(name="run")(run_command)
+app.command(name="plan")(plan_command)
+app.command(name="refine")(refine_command)
+app.command(name="score")(score_command)
 app.command()(serve_refiner)
 app.command(name="list")(list_plugins)
 app.command()(doctor)
 app.command()(leaderboard)
-app.command()(compare)
+app.command(name="compare")(compare_command)
 app.command()(report)
 app.command()(calibrate)
 app.command()(audit)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phybench.plugins.spec import PluginSpec
 
 
-def refine(
+def refine_command(
     text: Annotated[
         list[str] | None, typer.Argument(help="Prompts; `-` or nothing reads lines from stdin.")
     ] = None,

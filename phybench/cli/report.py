@@ -22,9 +22,7 @@ def report(
     baseline: Annotated[str, typer.Option(help="What the arms are compared with.")] = "identity",
 ) -> None:
     """Write a browsable HTML page of a run; it needs no network."""
-    from phybench.publish.report.page import write_report
-    from phybench.runs.cells import load_run
+    from phybench.api import open_run
 
-    target = output or run / "report.html"
-    write_report(load_run(run), target, clips=clips, baseline=baseline)
+    target = open_run(run).report(output, clips=clips, baseline=baseline)
     note(f"Written: {target}")

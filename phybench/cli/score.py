@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phybench.cli.cache_option import CacheFolder
 from phybench.cli.console import note
+from phybench.cli.options import CacheFolder
 
 if TYPE_CHECKING:
     from phybench.running.clip_table import ScoreTable
 
 
-def score(
+def score_command(
     judge: Annotated[
         list[str] | None, typer.Option("-j", "--judge", help="Judge SPEC; repeat for several.")
     ] = None,
@@ -36,21 +36,16 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Score clips; writes the input's columns plus judge, sa, pc, joint, status and reply."""
+    from phybench.api import score
     from phybench.errors import ConfigError
     from phybench.machine.files import check_target, write_text
-    from phybench.machine.folders import default_folder
-    from phybench.running.clip_table import load_clips, score_clips
-    from phybench.units.cache import Cache
-    from phybench.video.common_view import parse_view
 
     if not judge or clips is None:
         raise ConfigError("Expected at least one judge (-j SPEC) and clips (--clips CSV or DIR).")
-    shown = None if view is None else parse_view(view)
     if output is not None:
         check_target(output)
-    table = load_clips(clips, root)
-    with Cache(cache or default_folder()) as units:
-        scored = score_clips(table, judge, units, _silent if quiet else _tell, shown)
+    progress = _silent if quiet else _tell
+    scored = score(clips, judge, root=root, view=view, cache=cache, progress=progress).table
     if output is None:
         typer.echo(scored.to_csv(), nl=False)
     else:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from phybench.errors import ConfigError
-from phybench.machine.digest import text_digest
 from phybench.planning.config import RunConfig
 from phybench.plugins.abilities import BringsClips, BringsPrompts, Preflight, TokenCounter
 from phybench.plugins.contracts import (
@@ -19,11 +18,11 @@ from phybench.plugins.contracts import (
     Refinement,
     VideoSettings,
 )
-from phybench.plugins.opened import Kind, Opened
+from phybench.plugins.opened import Asked, Kind, Opened
 from phybench.plugins.registry import expand
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortener, Shortening, check_counting, too_long
-from phybench.prompts.prompt_sets import PromptSet, check_text, load_prompts
+from phybench.prompts.prompt_sets import PromptSet, load_prompts, prompts_from_texts
 from phybench.prompts.seeds import item_seed
 from phybench.units.keys import fingerprint
 from phybench.video.common_view import VIEWER, View
@@ -177,7 +176,7 @@ def build_plan(config: RunConfig) -> Plan:
 
 def _open_matrix(config: RunConfig) -> list[tuple[Opened, ...]]:
     """Open all plugins; what is wrong with any of them is said at once, not one by one."""
-    specs: dict[Kind, tuple[PluginSpec, ...]] = {
+    specs: dict[Kind, tuple[Asked, ...]] = {
         "refiner": config.refiners,
         "generator": config.generators,
         "judge": config.judges,
@@ -193,8 +192,8 @@ def _open_matrix(config: RunConfig) -> list[tuple[Opened, ...]]:
     return opened
 
 
-def _open_all(kind: Kind, specs: Sequence[PluginSpec]) -> tuple[Opened, ...]:
-    opened = tuple(open_plugin(kind, each) for spec in specs for each in expand(kind, spec))
+def _open_all(kind: Kind, asked: Sequence[Asked]) -> tuple[Opened, ...]:
+    opened = tuple(open_plugin(kind, each) for one in asked for each in _expanded(kind, one))
     seen: set[str] = set()
     for one in opened:
         if one.info.name in seen:
@@ -206,19 +205,20 @@ def _open_all(kind: Kind, specs: Sequence[PluginSpec]) -> tuple[Opened, ...]:
     return opened
 
 
+def _expanded(kind: Kind, asked: Asked) -> Sequence[Asked]:
+    return expand(kind, asked) if isinstance(asked, PluginSpec) else [asked]
+
+
 def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
+    if isinstance(config.prompts, tuple):
+        return prompts_from_texts(config.prompts, "texts", config.limit)
     if config.prompts:
         return load_prompts(config.prompts, config.limit)
     bringing = [one.plugin for one in generators if isinstance(one.plugin, BringsPrompts)]
     if not bringing:
         return load_prompts(DEFAULT_PROMPTS, config.limit)
     texts = list(dict.fromkeys(text for plugin in bringing for text in plugin.prompts()))
-    kept = tuple(
-        Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the manifest"))
-        for number, text in enumerate(texts[: config.limit], 1)
-    )
-    digest = text_digest(*(part for prompt in kept for part in (prompt.id, prompt.text)))
-    return PromptSet("manifest", kept, digest)
+    return prompts_from_texts(texts, "manifest", config.limit)
 
 
 def warnings(plan: Plan) -> list[str]:

@@ -14,6 +14,8 @@ Kind = Literal["refiner", "generator", "view", "judge"]
 
 
 Plugin = Refiner | Generator | Judge
+Asked = PluginSpec | Plugin
+"""How a plugin is asked for: by a SPEC, or from Python as an object that is there already."""
 
 
 KINDS: tuple[Kind, ...] = ("refiner", "generator", "judge")
@@ -31,9 +33,16 @@ class Opened:
         spec: How the user asked for it.
         plugin: The object.
         info: Its description, with the user's label if one was given.
+        own: Whether it is an object of the caller's, which no other process has.
     """
 
     kind: Kind
     spec: PluginSpec
     plugin: Any
     info: PluginInfo
+    own: bool = False
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether this process calls it, whatever the executor is."""
+        return self.own or self.info.free

@@ -67,9 +67,30 @@ def load_prompts(source: str, limit: int | None = None) -> PromptSet:
     prompts = tuple(_unique(_prompt(number, row, source) for number, row in enumerate(rows, 1)))
     if not prompts:
         raise ConfigError(f"Expected {source!r} to hold prompts, but it is empty.")
-    kept = prompts[:limit]
-    digest = text_digest(*(part for prompt in kept for part in (prompt.id, prompt.text)))
-    return PromptSet(name, kept, digest)
+    return _prompt_set(name, prompts[:limit])
+
+
+def prompts_from_texts(texts: Sequence[str], name: str, limit: int | None = None) -> PromptSet:
+    """A prompt set of texts that are there already; their ids are digests of them.
+
+    Args:
+        texts: The prompts.
+        name: What reports call the set.
+        limit: Keep only the first ``limit`` prompts, >= 1.
+
+    Raises:
+        ConfigError: If a text cannot be a prompt, or one stands there twice.
+    """
+    kept = tuple(
+        Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the {name}"))
+        for number, text in enumerate(texts[:limit], 1)
+    )
+    return _prompt_set(name, tuple(_unique(kept)))
+
+
+def _prompt_set(name: str, prompts: tuple[Prompt, ...]) -> PromptSet:
+    digest = text_digest(*(part for prompt in prompts for part in (prompt.id, prompt.text)))
+    return PromptSet(name, prompts, digest)
 
 
 def group_columns(prompts: Sequence[Prompt]) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ def draw_plots(
         figures = {"heatmap": _heatmaps(own), "scatter": _scatter(own)}
         differences = _differences(run, judge)
         if differences:
-            figures["difference"] = _bars(differences)
+            figures["difference"] = difference_bars(differences)
         for name, figure in figures.items():
             path = folder / f"{_slug(judge)}-{name}.png"
             _save(figure, path, f"judge: {judge}", simulated)
@@ -145,7 +145,15 @@ def _paired(cell: Cell, baseline: Cell) -> dict[str, PairedDifference]:
     }
 
 
-def _bars(differences: Mapping[str, Mapping[str, PairedDifference]]) -> Figure:
+def difference_bars(
+    differences: Mapping[str, Mapping[str, PairedDifference]], baseline: str = BASELINE
+) -> Figure:
+    """Bars of each arm's difference to its baseline, one per measure.
+
+    Args:
+        differences: By arm and measure (``sa``, ``pc``, ``joint``).
+        baseline: What the axis calls the baseline.
+    """
     figure, (axis,) = _figure(6.4, 1.6 + 0.6 * len(differences))
     height = 0.8 / len(MEASURES)
     for number, measure in enumerate(MEASURES):
@@ -158,6 +166,6 @@ def _bars(differences: Mapping[str, Mapping[str, PairedDifference]]) -> Figure:
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(differences)), list(differences), fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlabel(f"difference to {BASELINE}, points (paired, 95 % bootstrap interval)")
+    axis.set_xlabel(f"difference to {baseline}, points (paired, 95 % bootstrap interval)")
     figure.legend(loc="outside upper center", fontsize=8, ncols=len(MEASURES))
     return figure

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from phybench.errors import ConfigError
+from phybench.planning.config import specs
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
-from phybench.plugins.opened import Opened
-from phybench.plugins.spec import parse_spec
+from phybench.plugins.opened import Asked, Opened
 from phybench.prompts.tables import (
     CLIP_COLUMNS,
     PROMPT_COLUMNS,
@@ -140,7 +140,7 @@ def _request(path: Path, row: Mapping[str, Any], clip: str, caption: str) -> Jud
 
 def score_clips(
     table: ClipTable,
-    judges: Sequence[str],
+    judges: Sequence[Asked | str],
     cache: Cache,
     progress: Callable[[str, int, int], None],
     view: View | None = None,
@@ -149,7 +149,7 @@ def score_clips(
 
     Args:
         table: The clips.
-        judges: SPEC strings.
+        judges: SPECs, or judge objects.
         cache: Where known scores are found and new ones kept, batch by batch.
         progress: Called with judge (or ``view``), clips done and clips in all.
         view: How the clips are shown to the judges; then the table has a column ``view``.
@@ -157,7 +157,7 @@ def score_clips(
     Raises:
         ConfigError: If a judge cannot be constructed.
     """
-    opened = [open_alone("judge", parse_spec(judge)) for judge in judges]
+    opened = [open_alone("judge", judge) for judge in specs(judges)]
     with_rule = "rule" in table.columns
     seen = table if view is None else _viewed(table, view, cache, progress)
     shown = {} if view is None else {"view": str(view)}

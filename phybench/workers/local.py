@@ -1,6 +1,7 @@
 """A pool of processes per plugin, on this machine.
 
-Free refiners are called in this process: a worker's start costs more than all their work.
+Free refiners are called in this process: a worker's start costs more than all their work. So are
+plugin objects of the caller's: no other process has them.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ class LocalExecutor:
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin; its workers start when they are first needed."""
-        refuse = refuse_pool if opened.info.free else refuse_gpu_shares
+        refuse = refuse_pool if opened.stays_here else refuse_gpu_shares
         refuse(opened)
         default = 1 if opened.info.gpu_gib else self._workers
-        workers = 0 if opened.info.free else opened.spec.workers or default
+        workers = 0 if opened.stays_here else opened.spec.workers or default
         self._lanes.append(_Lane(len(self._lanes), opened, workers))
         return len(self._lanes) - 1
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from phybench.plugins.opened import Kind, Opened
+from phybench.errors import ConfigError
+from phybench.plugins.contracts import PluginInfo
+from phybench.plugins.opened import METHODS, Asked, Kind, Opened
 from phybench.plugins.registry import create
 from phybench.plugins.spec import PluginSpec
 from phybench.video.common_view import View
@@ -30,29 +32,43 @@ def construct(kind: Kind, spec: PluginSpec) -> Any:
     return create(kind, spec)
 
 
-def open_plugin(kind: Kind, spec: PluginSpec) -> Opened:
-    """Construct a plugin where the spec wants it and describe it.
+def open_plugin(kind: Kind, asked: Asked) -> Opened:
+    """Construct a plugin where its SPEC wants it and describe it; an object is taken as it is.
 
     Raises:
-        ConfigError: As :func:`construct`.
+        ConfigError: As :func:`construct`; or if the object is no plugin of this kind.
     """
-    if spec.python:
+    if not isinstance(asked, PluginSpec):
+        return _opened_object(kind, asked)
+    if asked.python:
         from phybench.workers.remote import RemotePlugin
 
-        plugin: Any = RemotePlugin(kind, spec)
+        plugin: Any = RemotePlugin(kind, asked)
     else:
-        plugin = construct(kind, spec)
-    info = replace(plugin.info, name=spec.label) if spec.label else plugin.info
-    return Opened(kind, spec, plugin, info)
+        plugin = construct(kind, asked)
+    info = replace(plugin.info, name=asked.label) if asked.label else plugin.info
+    return Opened(kind, asked, plugin, info)
 
 
-def open_alone(kind: Kind, spec: PluginSpec) -> Opened:
+def _opened_object(kind: Kind, plugin: Any) -> Opened:
+    """A plugin object; its class stands for the name that a SPEC would give."""
+    made_by = type(plugin)
+    name = f"{made_by.__module__}.{made_by.__qualname__}"
+    info = getattr(plugin, "info", None)
+    if not callable(getattr(plugin, METHODS[kind], None)) or not isinstance(info, PluginInfo):
+        raise ConfigError(
+            f"Expected a {kind} with `info` and `{METHODS[kind]}()`, but got an object of `{name}`."
+        )
+    return Opened(kind, PluginSpec(name), plugin, info, own=True)
+
+
+def open_alone(kind: Kind, asked: Asked) -> Opened:
     """Construct a plugin that this process alone will call.
 
     Raises:
         ConfigError: If it cannot be constructed, or its SPEC asks for a pool of workers or for
             shares of GPUs.
     """
-    opened = open_plugin(kind, spec)
+    opened = open_plugin(kind, asked)
     refuse_pool(opened)
     return opened

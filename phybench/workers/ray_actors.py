@@ -154,13 +154,13 @@ class RayExecutor:
             ConfigError: If the GPU shares of all plugins together exceed the cluster, or a free
                 plugin is to have a pool.
         """
-        if opened.info.free:
+        if opened.stays_here:
             refuse_pool(opened)
         self._clips.mkdir(parents=True, exist_ok=True)
         (self._clips / self._marker).touch()
         spec = opened.spec
         gpus = spec.gpus if spec.gpus is not None else float(bool(opened.info.gpu_gib))
-        workers = 0 if opened.info.free else spec.workers or (1 if gpus else self._workers)
+        workers = 0 if opened.stays_here else spec.workers or (1 if gpus else self._workers)
         self._lanes.append(_Lane(len(self._lanes), opened, workers, gpus))
         self._check_gpus()
         return len(self._lanes) - 1

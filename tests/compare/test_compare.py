@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tools.made_runs import make_run
 from typer.testing import CliRunner
 
-from phybench.cli.compare import compare
+from phybench.cli.compare import compare_command
 from phybench.compare.differences import compare_pairs
 from phybench.compare.pairing import pair_runs
 from phybench.compare.reported import claim_sentence, claims, paper_table, read_reported
@@ -24,7 +24,7 @@ from phybench.runs.cells import load_run
 PAPER = paper_table()
 
 app = typer.Typer()
-app.command()(compare)
+app.command()(compare_command)
 
 
 def scores(wins: int, losses: int, both: int, neither: int) -> tuple[NDArray[Any], NDArray[Any]]:
