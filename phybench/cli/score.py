@@ -50,6 +50,8 @@ def score(
     if output is not None:
         check_target(output)
     table = load_clips(clips, root)
+    if table.remark:
+        note(table.remark)
     with Cache(cache or default_folder()) as units:
         scored = score_clips(table, judge, units, _silent if quiet else _tell, shown)
     if output is None:

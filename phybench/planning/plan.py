@@ -19,6 +19,7 @@ from phybench.plugins.contracts import (
     Preflight,
     Prompt,
     Refinement,
+    Remarks,
     TokenCounter,
     VideoSettings,
 )
@@ -239,7 +240,13 @@ def warnings(plan: Plan) -> list[str]:
         for opened in plan.refiners
         if plan.retry_over_budget and not isinstance(opened.plugin, Shortener)
     ]
-    return [*selected, *unasked, *_short_clips(plan)]
+    remarks = [
+        remark
+        for opened in (*plan.refiners, *plan.generators, *plan.judges)
+        if isinstance(opened.plugin, Remarks)
+        for remark in opened.plugin.remarks(plan)
+    ]
+    return [*selected, *unasked, *_short_clips(plan), *remarks]
 
 
 def _short_clips(plan: Plan) -> list[str]:
