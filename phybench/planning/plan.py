@@ -28,7 +28,7 @@ from phybench.plugins.registry import expand
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortener, Shortening, check_counting, too_long
 from phybench.prompts.prompt_sets import PromptSet, check_text, load_prompts
-from phybench.prompts.seeds import item_seed
+from phybench.prompts.seeds import prompt_seed, text_id
 from phybench.units.keys import fingerprint
 from phybench.video.common_view import VIEWER, View
 from phybench.workers.opening import open_plugin
@@ -87,7 +87,7 @@ class Plan:
         index = 0
         for prompt in self.prompts.prompts:
             for k in range(self.seeds):
-                seed = item_seed(self.seed, prompt.id, k)
+                seed = prompt_seed(self.seed, prompt, k)
                 for refiner in range(len(self.refiners)):
                     for generator in range(len(self.generators)):
                         yield Item(index, prompt, k, seed, refiner, generator)
@@ -104,7 +104,7 @@ class Plan:
         for k in range(self.seeds):
             for start in range(0, len(prompts), _CHUNK):
                 chunk = prompts[start : start + _CHUNK]
-                seeds = [item_seed(self.seed, prompt.id, k) for prompt in chunk]
+                seeds = [prompt_seed(self.seed, prompt, k) for prompt in chunk]
                 texts = refiner.plugin.refine([prompt.text for prompt in chunk], seeds)
                 for refined, seed in zip(texts, seeds, strict=True):
                     if not isinstance(refined, Failure):
@@ -218,7 +218,7 @@ def _prompts(config: RunConfig, generators: Sequence[Opened]) -> PromptSet:
         return load_prompts(DEFAULT_PROMPTS, config.limit)
     texts = list(dict.fromkeys(text for plugin in bringing for text in plugin.prompts()))
     kept = tuple(
-        Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the manifest"))
+        Prompt(text_id(text), check_text(text, f"prompt {number} of the manifest"))
         for number, text in enumerate(texts[: config.limit], 1)
     )
     digest = text_digest(*(part for prompt in kept for part in (prompt.id, prompt.text)))

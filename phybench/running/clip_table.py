@@ -101,8 +101,8 @@ def load_clips(path: Path, root: Path | None = None) -> ClipTable:
     if missing:
         raise ConfigError(
             f"Expected every clip of {str(path)!r} below {str(base)!r}, but {len(missing)} are not "
-            f"there, the first is {missing[0]!r}. Name their folder with --root. A file directly in it is "
-            "taken only if no other row has its name."
+            f"there, the first is {missing[0]!r}. Name their folder with --root. A file "
+            "directly in it is taken only if no other row has its name."
         )
     requests = tuple(
         _request(base / found, row, clip, cell(row, caption, number, path) if caption else "")

@@ -55,7 +55,7 @@ def test_two_rows_are_not_scored_from_one_file(workplace: Path) -> None:
 
 def test_a_missing_clip_is_not_another_model_s(workplace: Path) -> None:
     clips = table(workplace, "a/1.mp4", "b/1.mp4", clip="a/1.mp4")
-    with pytest.raises(ConfigError, match="1 are not there, the first is 'b/1.mp4'"):
+    with pytest.raises(ConfigError, match=r"1 are not there, the first is 'b/1\.mp4'"):
         load_clips(clips)
 
 
