@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from phybench.errors import ConfigError
 from phybench.machine.digest import file_digest, text_digest
 from phybench.plugins.contracts import ClipRequest, Failure, NoVideo, PluginInfo, VideoFile
+from phybench.prompts.file_match import NameMatches, match_files
 from phybench.prompts.tables import (
     CLIP_COLUMNS,
     MODEL_COLUMNS,
@@ -57,7 +58,8 @@ class Files:
     Args:
         manifest: The manifest's path.
         root: Folder that relative clip paths start from; default: the manifest's folder. A clip
-            that is not at its path is also looked for by file name directly in this folder.
+            that is not at its path is also looked for by file name directly in this folder, if no
+            other row has that name.
         model: Take only the rows of this model; ``*`` makes one arm per model.
         clips: ``absent`` if there are labels but no clips; judges that look at pixels then cannot
             score.
@@ -86,6 +88,9 @@ class Files:
             known = ", ".join(f"`{name}`" for name in models if name) or "none"
             raise ConfigError(f"Expected a model of {str(manifest)!r}, but got {model!r}: {known}.")
         self._rows = [row for row in rows if not model or row.model == model]
+        sources = [row.source for row in rows]
+        self._matches = NameMatches((), 0) if self._absent else match_files(sources, self._root)
+        self._found = dict(zip(sources, self._matches.found, strict=False))
         self._by_text = {(row.text, row.k): row for row in self._rows}
         self.info = PluginInfo(
             name=model or manifest.stem,
@@ -128,6 +133,11 @@ class Files:
                 problems += self._unreadable(row)
         return listed([f"{self.info.name}: {problem}" for problem in problems])
 
+    def remarks(self, plan: PlannedRun) -> list[str]:
+        """Whether clips were found by their file's name alone."""
+        remark = self._matches.remark("clips")
+        return [f"{self.info.name}: {remark}"] if remark else []
+
     def generate(self, requests: Sequence[ClipRequest]) -> Sequence[VideoFile | NoVideo | Failure]:
         """Hand out the clips that the manifest names."""
         return [self._clip(request) for request in requests]
@@ -161,10 +171,8 @@ class Files:
         return []
 
     def _path(self, row: ManifestRow) -> Path | None:
-        for path in (self._root / row.source, self._root / Path(row.source).name):
-            if path.is_file():
-                return path
-        return None
+        found = self._found[row.source]
+        return None if found is None else self._root / found
 
     def _state_of_files(self) -> str:
         """A clip that is replaced in place must not be served from the cache."""

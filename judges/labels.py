@@ -18,7 +18,8 @@ from phybench.plugins.contracts import (
     Scale,
     Score,
 )
-from phybench.prompts.tables import CLIP_COLUMNS, cell, column, file_name, listed, read_table
+from phybench.prompts.file_match import match_names
+from phybench.prompts.tables import CLIP_COLUMNS, cell, column, listed, read_table
 
 if TYPE_CHECKING:
     from phybench.plugins.abilities import PlannedRun
@@ -86,47 +87,57 @@ class Labels:
         if not clips:
             return []
         labelled = {key for table in self._values.values() for key in table}
+        keys = self._keys(sorted(clips))
         problems = [
             f"Expected a label for clip {source!r}, but there is none."
-            for source in sorted(clips)
-            if self._label("sa", source) is None or self._label("pc", source) is None
+            for source, found in keys.items()
+            if None in found.values()
         ]
-        known = clips | {file_name(source) for source in clips}
+        used = {key for found in keys.values() for key in found.values()}
         problems += [
             f"Expected a clip for label {key!r}, but no manifest names it."
-            for key in sorted(labelled)
-            if not _is_digest(key) and key not in known and file_name(key) not in known
+            for key in sorted(labelled - used)
+            if not _is_digest(key)
         ]
         hint = ["Give `unmatched=unscored` to go on without them."] if problems else []
         return [f"labels: {problem}" for problem in listed(problems) + hint]
 
+    def remarks(self, plan: PlannedRun) -> list[str]:
+        """Whether labels were found by their clip's file name alone."""
+        sources = plan.known_sources()
+        found = [match_names(sources, table).remark("labels") for table in self._values.values()]
+        return [f"labels: {remark}" for remark in dict.fromkeys(found) if remark]
+
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Look up each clip's label."""
-        return [self._score(request) for request in requests]
+        keys = self._keys([request.clip.source for request in requests])
+        return [self._score(request, keys[request.clip.source]) for request in requests]
 
-    def _score(self, request: JudgeRequest) -> Score:
+    def _score(self, request: JudgeRequest, by_name: Mapping[str, str | None]) -> Score:
         clip = request.clip
         # Under a common view the labels are still those of the native clip.
         view = clip.meta.get("view")
         native = str(view.get("native_sha256", "")) if isinstance(view, Mapping) else ""
         found = {
             measure: next(
-                (
-                    value
-                    for key in (clip.sha256, native, clip.source)
-                    if key and (value := self._label(measure, key)) is not None
-                ),
+                (table[key] for key in (clip.sha256, native, by_name[measure]) if key in table),
                 None,
             )
-            for measure in _MEASURES
+            for measure, table in self._values.items()
         }
         if found["sa"] is None or found["pc"] is None:
             return Score.unscored(f"No label for clip {clip.source or clip.sha256!r}.")
         return Score(found["sa"], found["pc"])
 
-    def _label(self, measure: str, key: str) -> float | None:
-        table = self._values[measure]
-        return table.get(key, table.get(file_name(key)))
+    def _keys(self, sources: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        """By clip and measure the label's key, or ``None`` where none is meant beyond doubt."""
+        matched = {
+            measure: match_names(sources, table).found for measure, table in self._values.items()
+        }
+        return {
+            source: {measure: found[row] for measure, found in matched.items()}
+            for row, source in enumerate(sources)
+        }
 
 
 def _paths(file: Path | None, sa: Path | None, pc: Path | None) -> dict[str, Path]:
@@ -141,7 +152,7 @@ def _paths(file: Path | None, sa: Path | None, pc: Path | None) -> dict[str, Pat
 
 
 def _labels(rows: Sequence[Mapping[str, Any]], path: Path, measure: str) -> dict[str, float]:
-    """Labels by clip, under its full name and, where that is unambiguous, its file name."""
+    """Labels by the clip's name or digest in the table."""
     key = column(rows, _KEYS, path)
     value = column(rows, (*_MEASURES[measure], "score"), path)
     found: dict[str, float] = {}
@@ -153,14 +164,7 @@ def _labels(rows: Sequence[Mapping[str, Any]], path: Path, measure: str) -> dict
                 f"Expected one label per clip in {str(path)!r}, but row {number} gives {clip!r} "
                 f"the second, different `{value}`."
             )
-    return {**_by_file_name(found), **found}
-
-
-def _by_file_name(labels: Mapping[str, float]) -> dict[str, float]:
-    names: dict[str, list[float]] = {}
-    for clip, label in labels.items():
-        names.setdefault(file_name(clip), []).append(label)
-    return {name: found[0] for name, found in names.items() if len(found) == 1}
+    return found
 
 
 def _number(row: Mapping[str, Any], name: str, number: int, path: Path) -> float:

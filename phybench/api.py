@@ -155,8 +155,8 @@ def compare(
 
     Args:
         *runs: Runs or their folders; of several the first is the reference.
-        baseline: A refiner (``identity``) or an arm (``identity/cogvideox``). Default: ``identity``;
-            with several runs the same arms of the first run.
+        baseline: A refiner (``identity``) or an arm (``identity/cogvideox``). Default:
+            ``identity``; with several runs the same arms of the first run.
         level: Confidence level of the intervals, in 0..1.
         seed: Seed of the bootstrap.
 
@@ -180,6 +180,7 @@ def score(
     view: View | str | None = None,
     cache: Path | str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    tell: Tell | None = None,
 ) -> ScoredClips:
     """Judge clips that lie on disk.
 
@@ -190,6 +191,7 @@ def score(
         view: How the clips are shown to the judges, e.g. ``fps=4,size=720x480``.
         cache: The cache's folder; default: ``$PHYBENCH_CACHE`` or the user's.
         progress: Called with judge (or ``view``), clips done and clips in all.
+        tell: Told what the person should know beside the scores; default: a warning.
 
     Raises:
         ConfigError: If the table cannot be read or a judge cannot be constructed.
@@ -202,6 +204,8 @@ def score(
 
     shown = parse_view(view) if isinstance(view, str) else view
     table = load_clips(Path(clips), None if root is None else Path(root))
+    if table.remark:
+        (tell or _warn)(table.remark)
     with cache_folder(None if cache is None else Path(cache)), Cache(default_folder()) as units:
         return ScoredClips(score_clips(table, judges, units, progress or _silent, shown))
 
@@ -211,29 +215,46 @@ def _silent(judge: str, done: int, total: int) -> None:
 
 
 def refine(
-    texts: str | Sequence[str], refiner: Refiner | str = "template", *, seed: int = 0
+    texts: str | Sequence[str],
+    refiner: Refiner | str = "template",
+    *,
+    n: int = 1,
+    seed: int = 0,
+    cache: Path | str | None = None,
 ) -> list[Refinement | Failure]:
-    """Rewrite prompts outside a benchmark.
+    """Rewrite prompts outside a benchmark, with the texts that a run with this seed makes.
 
     Args:
         texts: One prompt or several.
         refiner: A SPEC, or a refiner object.
-        seed: Seed of every text.
+        n: Refinements per prompt, ≥ 1.
+        seed: The run's seed.
+        cache: The cache's folder; default: ``$PHYBENCH_CACHE`` or the user's.
 
     Returns:
-        One refinement per prompt, or the failure to make it.
+        The ``n`` refinements of the first prompt, or the failures to make them, then those of the
+        second, and so on.
 
     Raises:
         ConfigError: If the refiner cannot be constructed or a text cannot be a prompt.
     """
+    from phybench.machine.folders import cache_folder, default_folder
     from phybench.planning.config import specs
+    from phybench.plugins.contracts import Prompt
     from phybench.prompts.prompt_sets import check_text
+    from phybench.prompts.seeds import text_id
+    from phybench.running.refining import refine_prompts
+    from phybench.units.cache import Cache
     from phybench.workers.opening import open_alone
 
     asked = [texts] if isinstance(texts, str) else list(texts)
-    checked = [check_text(text, f"prompt {number}") for number, text in enumerate(asked, 1)]
-    opened = open_alone("refiner", specs([refiner])[0])
-    return list(opened.plugin.refine(checked, [seed] * len(checked)))
+    prompts = [
+        Prompt(text_id(text), check_text(text, f"prompt {number}"))
+        for number, text in enumerate(asked, 1)
+    ]
+    with cache_folder(None if cache is None else Path(cache)), Cache(default_folder()) as units:
+        opened = open_alone("refiner", specs([refiner])[0])
+        return refine_prompts(opened, prompts, n=n, seed=seed, cache=units)
 
 
 def refiner(spec: str) -> Any:

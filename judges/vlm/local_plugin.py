@@ -33,8 +33,8 @@ _WORKING_GIB = 4.0
 class VlmLocal:
     """Asks a vision-language model without a server; clips travel as images.
 
-    It has the templates of :class:`phybench.judges.vlm.plugin.Vlm`, without enforced schemas: replies
-    are read by the same readers and fail where those cannot read them.
+    It has the templates of :class:`phybench.judges.vlm.plugin.Vlm`, without enforced schemas:
+    replies are read by the same readers and fail where those cannot read them.
 
     Args:
         model: Folder, or hub id of a checkpoint that was downloaded before.

@@ -76,6 +76,8 @@ def _scored(judge: str, labels: Path, root: Path | None, cache: Path | None) -> 
     from phybench.workers.opening import open_plugin
 
     table = load_clips(labels, root)
+    if table.remark:
+        note(table.remark)
     people = human_labels(table.rows, labels)
     prompts, generators = names_in(table.rows, labels)
     info = open_plugin("judge", parse_spec(judge)).info

@@ -10,12 +10,11 @@ import typer
 from phybench.cli.audit import audit
 from phybench.cli.calibrate import calibrate
 from phybench.cli.compare import compare_command
-from phybench.cli.export import export
 from phybench.cli.gate import gate
 from phybench.cli.leaderboard import leaderboard
 from phybench.cli.listing import doctor, list_plugins
 from phybench.cli.refine import refine_command
-from phybench.cli.report import report
+from phybench.cli.report import export, report
 from phybench.cli.run import plan_command, run_command
 from phybench.cli.score import score_command
 from phybench.cli.serve import serve_refiner

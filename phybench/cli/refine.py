@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phybench.cli.console import note
+from phybench.cli.options import CacheFolder
 
 if TYPE_CHECKING:
-    from phybench.plugins.contracts import Failure, Refinement
+    from phybench.plugins.contracts import Failure, Prompt, Refinement
     from phybench.plugins.opened import Opened
     from phybench.plugins.spec import PluginSpec
 
@@ -23,7 +23,11 @@ def refine_command(
     ] = None,
     refiner: Annotated[str, typer.Option("-r", "--refiner", help="Refiner SPEC.")] = "template",
     file: Annotated[
-        Path | None, typer.Option("--file", help="Prompt file (csv, tsv, jsonl, txt, parquet).")
+        str | None,
+        typer.Option(
+            *("-p", "--prompts", "--file"),
+            help="Prompt set by name, or file (csv, tsv, jsonl, txt, parquet).",
+        ),
     ] = None,
     n: Annotated[int, typer.Option("--n", help="Refinements per prompt.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
@@ -40,12 +44,18 @@ def refine_command(
         bool, typer.Option("--show-prompt", help="Print the refiner's system prompt and stop.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    cache: CacheFolder = None,
 ) -> None:
-    """Rewrite prompts; one refined prompt per line on stdout."""
+    """Rewrite prompts; one refined prompt per line on stdout.
+
+    The texts are those of a run with the same prompts and seed, and neither makes them twice.
+    """
     from phybench.errors import ConfigError
+    from phybench.machine.folders import default_folder
     from phybench.planning.config import MAX_SEEDS
     from phybench.plugins.spec import parse_spec
-    from phybench.prompts.seeds import item_seed
+    from phybench.running.refining import refine_prompts
+    from phybench.units.cache import Cache
     from phybench.workers.opening import open_alone
 
     if not 1 <= n <= MAX_SEEDS:
@@ -57,9 +67,9 @@ def refine_command(
         return
     opened = open_alone("refiner", spec)
     prompts = _prompts(text, file)
-    texts = [prompt for prompt in prompts for _ in range(n)]
-    seeds = [item_seed(seed, prompt, k) for prompt in prompts for k in range(n)]
-    results = opened.plugin.refine(texts, seeds)
+    with Cache(cache or default_folder()) as units:
+        results = refine_prompts(opened, prompts, n=n, seed=seed, cache=units)
+    texts = [prompt.text for prompt in prompts for _ in range(n)]
     counts = _token_counts(counter, results)
     failed = False
     for prompt, result, tokens in zip(texts, results, counts, strict=True):
@@ -104,18 +114,21 @@ def _system_prompt(spec: PluginSpec) -> str:
     return prompt
 
 
-def _prompts(text: list[str] | None, file: Path | None) -> list[str]:
+def _prompts(text: list[str] | None, file: str | None) -> list[Prompt]:
     from phybench.errors import ConfigError
+    from phybench.plugins.contracts import Prompt
     from phybench.prompts.prompt_sets import check_text, load_prompts
+    from phybench.prompts.seeds import text_id
 
     if file is not None:
         if text:
             raise ConfigError("Expected prompts or `--file`, but got both.")
-        return [prompt.text for prompt in load_prompts(str(file)).prompts]
+        return list(load_prompts(file).prompts)
     if text and text != ["-"]:
-        return [check_text(each, f"prompt {number}") for number, each in enumerate(text, 1)]
+        named = [(each, f"prompt {number}") for number, each in enumerate(text, 1)]
+        return [Prompt(text_id(each), check_text(each, where)) for each, where in named]
     lines = [line.rstrip("\r\n") for line in sys.stdin]
-    kept = [check_text(line, "stdin") for line in lines if line.strip()]
+    kept = [Prompt(text_id(line), check_text(line, "stdin")) for line in lines if line.strip()]
     if not kept:
         raise ConfigError("Expected prompts as arguments, on stdin or with `--file`; got none.")
     return kept

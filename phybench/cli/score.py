@@ -45,7 +45,9 @@ def score_command(
     if output is not None:
         check_target(output)
     progress = _silent if quiet else _tell
-    scored = score(clips, judge, root=root, view=view, cache=cache, progress=progress).table
+    scored = score(
+        clips, judge, root=root, view=view, cache=cache, progress=progress, tell=note
+    ).table
     if output is None:
         typer.echo(scored.to_csv(), nl=False)
     else:

@@ -12,7 +12,7 @@ _CHOSEN: ContextVar[Path | None] = ContextVar("phybench_cache_folder", default=N
 
 
 def default_folder() -> Path:
-    """The folder of :func:`cache_folder`, else ``$PHYBENCH_CACHE``, else the user's cache folder."""
+    """The folder of :func:`cache_folder`, else of ``$PHYBENCH_CACHE``, else the user's own."""
     own = _CHOSEN.get() or os.environ.get("PHYBENCH_CACHE")
     if own:
         return Path(own)

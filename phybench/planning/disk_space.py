@@ -8,7 +8,14 @@ from pathlib import Path
 
 from phybench.errors import ConfigError
 from phybench.planning.plan import Item, Plan
-from phybench.plugins.contracts import Clip, ClipRequest, Failure, PluginInfo, Refinement
+from phybench.plugins.contracts import (
+    Clip,
+    ClipRequest,
+    Failure,
+    PluginInfo,
+    Refinement,
+    VideoSettings,
+)
 from phybench.units.cache import Cache
 from phybench.units.keys import clip_key, fingerprint, refinement_key
 from phybench.video.common_view import View
@@ -20,17 +27,26 @@ _BYTES_PER_ROW = 1024
 """Size of a row in the run's files, and again in the cache; without long replies it is less."""
 
 
-def clip_bytes(plan: Plan, generator: PluginInfo) -> float:
-    """Upper estimate of one new clip with its view, where the generator says what it makes."""
+def clip_bytes(generator: PluginInfo, settings: VideoSettings, view: View | None = None) -> float:
+    """Upper estimate of one new clip, with its view if there is one.
+
+    Args:
+        generator: What makes the clip.
+        settings: The wishes for it; what they leave open is the generator's native format.
+        view: How judges see it.
+
+    Returns:
+        Bytes; 0 where neither settings nor generator say what is made.
+    """
     native = generator.video
     frames, width, height = (
-        getattr(plan.settings, name) or getattr(native, name, None) or 0
+        getattr(settings, name) or getattr(native, name, None) or 0
         for name in ("frames", "width", "height")
     )
-    fps = plan.settings.fps or (native.fps if native else None) or 0.0
+    fps = settings.fps or (native.fps if native else None) or 0.0
     pixels = frames * width * height
-    if plan.view is not None:
-        pixels += _view_pixels(plan.view, frames, fps, width, height)
+    if view is not None:
+        pixels += _view_pixels(view, frames, fps, width, height)
     return pixels * _BYTES_PER_PIXEL
 
 
@@ -55,7 +71,7 @@ def check_disk(plan: Plan, cache: Cache, folder: Path) -> None:
         raise ConfigError(_too_little("the run's rows", rows, room, "Name another folder with -o."))
     shared = room.stat().st_dev == cache.folder.stat().st_dev
     free = _free(cache.folder) - rows * (1 + shared)
-    sizes = [clip_bytes(plan, one.info) for one in plan.generators]
+    sizes = [clip_bytes(one.info, plan.settings, plan.view) for one in plan.generators]
     if free >= plan.size * max(sizes):
         return
     needed = 0.0

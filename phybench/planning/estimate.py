@@ -213,7 +213,10 @@ def _stage(plan: Plan, cache: Cache, opened: Opened, tally: _Tally) -> StageEsti
 
 
 def _disk(plan: Plan, stages: tuple[StageEstimate, ...]) -> int:
-    sizes = {opened.info.name: clip_bytes(plan, opened.info) for opened in plan.generators}
+    sizes = {
+        opened.info.name: clip_bytes(opened.info, plan.settings, plan.view)
+        for opened in plan.generators
+    }
     return round(
         sum(
             (stage.units - stage.cached + stage.unknown) * sizes[stage.name]

@@ -9,7 +9,13 @@ from typing import Any
 
 from phybench.errors import ConfigError
 from phybench.planning.config import RunConfig
-from phybench.plugins.abilities import BringsClips, BringsPrompts, Preflight, TokenCounter
+from phybench.plugins.abilities import (
+    BringsClips,
+    BringsPrompts,
+    Preflight,
+    Remarks,
+    TokenCounter,
+)
 from phybench.plugins.contracts import (
     ClipRequest,
     Failure,
@@ -23,7 +29,7 @@ from phybench.plugins.registry import expand
 from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortener, Shortening, check_counting, too_long
 from phybench.prompts.prompt_sets import PromptSet, load_prompts, prompts_from_texts
-from phybench.prompts.seeds import item_seed
+from phybench.prompts.seeds import prompt_seed
 from phybench.units.keys import fingerprint
 from phybench.video.common_view import VIEWER, View
 from phybench.workers.opening import open_plugin
@@ -82,7 +88,7 @@ class Plan:
         index = 0
         for prompt in self.prompts.prompts:
             for k in range(self.seeds):
-                seed = item_seed(self.seed, prompt.id, k)
+                seed = prompt_seed(self.seed, prompt, k)
                 for refiner in range(len(self.refiners)):
                     for generator in range(len(self.generators)):
                         yield Item(index, prompt, k, seed, refiner, generator)
@@ -99,7 +105,7 @@ class Plan:
         for k in range(self.seeds):
             for start in range(0, len(prompts), _CHUNK):
                 chunk = prompts[start : start + _CHUNK]
-                seeds = [item_seed(self.seed, prompt.id, k) for prompt in chunk]
+                seeds = [prompt_seed(self.seed, prompt, k) for prompt in chunk]
                 texts = refiner.plugin.refine([prompt.text for prompt in chunk], seeds)
                 for refined, seed in zip(texts, seeds, strict=True):
                     if not isinstance(refined, Failure):
@@ -236,7 +242,13 @@ def warnings(plan: Plan) -> list[str]:
         for opened in plan.refiners
         if plan.retry_over_budget and not isinstance(opened.plugin, Shortener)
     ]
-    return [*selected, *unasked, *_short_clips(plan)]
+    remarks = [
+        remark
+        for opened in (*plan.refiners, *plan.generators, *plan.judges)
+        if isinstance(opened.plugin, Remarks)
+        for remark in opened.plugin.remarks(plan)
+    ]
+    return [*selected, *unasked, *_short_clips(plan), *remarks]
 
 
 def _short_clips(plan: Plan) -> list[str]:

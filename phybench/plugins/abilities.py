@@ -84,6 +84,15 @@ class Preflight(Protocol):
 
 
 @runtime_checkable
+class Remarks(Protocol):
+    """A plugin that has something to say before work starts that stops nothing; optional."""
+
+    def remarks(self, plan: PlannedRun) -> Sequence[str]:
+        """What readers of the numbers should know, one sentence each; empty if nothing."""
+        ...
+
+
+@runtime_checkable
 class Closing(Protocol):
     """A plugin that holds something to give back (a server, a connection); optional."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from phybench.errors import ConfigError, MissingExtraError, unknown
 from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Prompt
+from phybench.prompts.seeds import text_id
 
 MAX_CHARACTERS = 10_000
 """Longest prompt accepted, in characters. Ours: about twenty times the longest prompt budget of
@@ -82,7 +83,7 @@ def prompts_from_texts(texts: Sequence[str], name: str, limit: int | None = None
         ConfigError: If a text cannot be a prompt, or one stands there twice.
     """
     kept = tuple(
-        Prompt(text_digest(text)[:12], check_text(text, f"prompt {number} of the {name}"))
+        Prompt(text_id(text), check_text(text, f"prompt {number} of the {name}"))
         for number, text in enumerate(texts[:limit], 1)
     )
     return _prompt_set(name, tuple(_unique(kept)))
@@ -240,7 +241,7 @@ def _prompt(number: int, row: Mapping[str, Any], source: str) -> Prompt:
     if text is None or (isinstance(text, float) and math.isnan(text)):
         raise ConfigError(f"Expected a prompt in {where}, but the cell is missing.")
     text = check_text(str(text), where)
-    identifier = str(row.get("id") or text_digest(text)[:12])
+    identifier = str(row.get("id") or text_id(text))
     meta = {
         key: str(value)
         for key, value in row.items()

@@ -12,6 +12,7 @@ from phybench.errors import ConfigError
 from phybench.planning.config import specs
 from phybench.plugins.contracts import Clip, Failure, JudgeRequest, Score, VideoFile
 from phybench.plugins.opened import Asked, Opened
+from phybench.prompts.file_match import match_files
 from phybench.prompts.tables import (
     CLIP_COLUMNS,
     PROMPT_COLUMNS,
@@ -43,12 +44,14 @@ class ClipTable:
         rows: The input's rows.
         requests: One judge request per row, or the failure to read its clip.
         captions: Whether the rows have prompts; without them SA means nothing and is left out.
+        remark: What people should know of how the clips were found; empty if nothing.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     requests: tuple[JudgeRequest | Failure, ...]
     captions: bool
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,22 @@ def load_clips(path: Path, root: Path | None = None) -> ClipTable:
     caption = optional_column(rows, PROMPT_COLUMNS)
     if caption is None and "rule" not in rows[0]:
         column(rows, PROMPT_COLUMNS, path)
-    paths = [_existing(base, cell(row, clip, number, path)) for number, row in enumerate(rows, 1)]
-    missing = [str(row[clip]) for row, found in zip(rows, paths, strict=True) if found is None]
+    names = [cell(row, clip, number, path) for number, row in enumerate(rows, 1)]
+    matches = match_files(names, base)
+    missing = [name for name, found in zip(names, matches.found, strict=True) if found is None]
     if missing:
         raise ConfigError(
             f"Expected every clip of {str(path)!r} below {str(base)!r}, but {len(missing)} are not "
-            f"there, the first is {missing[0]!r}. Name their folder with --root."
+            f"there, the first is {missing[0]!r}. Name their folder with --root. A file "
+            "directly in it is taken only if no other row has its name."
         )
     requests = tuple(
-        _request(found, row, clip, cell(row, caption, number, path) if caption else "")
-        for number, (row, found) in enumerate(zip(rows, paths, strict=True), 1)
+        _request(base / found, row, clip, cell(row, caption, number, path) if caption else "")
+        for number, (row, found) in enumerate(zip(rows, matches.found, strict=True), 1)
         if found is not None
     )
-    return ClipTable(tuple(rows[0]), tuple(rows), requests, caption is not None)
+    remark = matches.remark("clips")
+    return ClipTable(tuple(rows[0]), tuple(rows), requests, caption is not None, remark)
 
 
 def _folder_rows(folder: Path) -> list[dict[str, Any]]:
@@ -124,10 +130,6 @@ def _folder_rows(folder: Path) -> list[dict[str, Any]]:
         }
         for clip in clips
     ]
-
-
-def _existing(base: Path, name: str) -> Path | None:
-    return next((path for path in (base / name, base / Path(name).name) if path.is_file()), None)
 
 
 def _request(path: Path, row: Mapping[str, Any], clip: str, caption: str) -> JudgeRequest | Failure:

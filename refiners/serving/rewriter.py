@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from phybench.errors import PhybenchError
 from phybench.plugins.contracts import Failure, Refinement
+from phybench.prompts.seeds import prompt_seed
 
 if TYPE_CHECKING:
     from phybench.plugins.contracts import Refiner
@@ -44,19 +45,24 @@ class Rewriter:
     def __call__(self, prompt: str, *, seed: int = 0) -> str:
         """The rewritten prompt.
 
+        Args:
+            prompt: The prompt.
+            seed: As a run's ``--seed``; the text is then the one of the run's first repeat.
+
         Raises:
             RefinementError: If there is none. The prompt itself is never returned instead: say so
                 in your code if that is what you want.
         """
-        return self.refinements([prompt], seeds=[seed])[0].text
+        return self.refinements([prompt], seeds=[prompt_seed(seed, prompt)])[0].text
 
     def many(self, prompts: Sequence[str], *, seed: int = 0) -> list[str]:
-        """The rewritten prompts, in order, all with one seed.
+        """The rewritten prompts, in order, with the seeds that a run with this seed gives them.
 
         Raises:
             RefinementError: For the first prompt that could not be refined.
         """
-        results = self.refinements(prompts, seeds=[seed] * len(prompts))
+        seeds = [prompt_seed(seed, prompt) for prompt in prompts]
+        results = self.refinements(prompts, seeds=seeds)
         return [result.text for result in results]
 
     def refinements(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> list[Refinement]:

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phybench.plugins.contracts import Failure, Refinement, Refiner
+from phybench.prompts.seeds import prompt_seed
 
 _MAX_BODY_BYTES = 2**20
 _READ_TIMEOUT_S = 30.0
@@ -94,9 +95,8 @@ class RefinerServer:
             what = "no `stream`" if asked.stream else "a user message with the prompt"
             return _error(400, "invalid_request_error", f"Expected {what}.")
         with self._lock:
-            results = self._refiner.refine(
-                [prompts[-1]] * asked.n, [(asked.seed + each) % 2**31 for each in range(asked.n)]
-            )
+            seeds = [prompt_seed(asked.seed, prompts[-1], k) for k in range(asked.n)]
+            results = self._refiner.refine([prompts[-1]] * asked.n, seeds)
         failures = [result for result in results if isinstance(result, Failure)]
         if failures:
             status = 503 if failures[0].retryable else 422

@@ -78,13 +78,15 @@ def test_a_view_counts_too(
         fingerprint={},
         video=VideoSettings(frames=16, fps=8, width=64, height=64),
     )
-    assert clip_bytes(build_plan(config), generator) == pytest.approx(pixels * 0.2)
+    plan = build_plan(config)
+    assert clip_bytes(generator, plan.settings, plan.view) == pytest.approx(pixels * 0.2)
 
 
 def test_a_generator_that_does_not_say_its_format_is_not_guessed(examples: Path) -> None:
     config = run_config(write_prompts(examples, 2), view=View(fps=4))
     generator = PluginInfo(name="g", revision="1", licence="none", fingerprint={})
-    assert clip_bytes(build_plan(config), generator) == 0
+    plan = build_plan(config)
+    assert clip_bytes(generator, plan.settings, plan.view) == 0
 
 
 def test_the_command_stops_before_any_work(examples: Path, small_disk: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from tools.made_runs import make_run
 from typer.testing import CliRunner
 
-from phybench.cli.export import export as export_command
+from phybench.cli.report import export as export_command
 from phybench.publish.export.files import Format, export_run
 from phybench.publish.export.rows import slugs
 from phybench.runs.cells import Run, load_run

@@ -12,7 +12,7 @@ from phybench.units.keys import fingerprint
 
 from ..recipe.recipe import Recipe
 from ..setup import finished
-from ..stage2.forecast import clip_bytes, forecast, total
+from ..stage2.forecast import forecast, size_of_clip, total
 from .ablation import Ablation, evaluated_arms
 
 _STATES = 2
@@ -93,7 +93,7 @@ def forecast_ablation(
     arms = sum(map(len, evaluated_arms(ablation).values()))
     clips = arms * len(ablation.test_set().prompts) * ablation.seeds
     trained = sum(cost.training_clips + cost.evaluation_clips for cost in costs)
-    size = clip_bytes(parts[0], ablation.recipe)
+    size = size_of_clip(parts[0], ablation.recipe)
     return AblationForecast(
         trainings=len(ablation.trainings),
         trainings_left=len(left),

@@ -43,7 +43,8 @@ def ask_teacher(spec: str, prompts: Sequence[Prompt], cache: Cache, seed: int) -
     """Let a refiner write reasoning and target for each prompt.
 
     Its reasoning must be the five labelled lines of
-    :mod:`phybench.refiners.rewriting.chain_of_thought`, which a chat model writes when it is given ``instructions=`` with ``cot-teacher-v1.md``.
+    :mod:`phybench.refiners.rewriting.chain_of_thought`, which a chat model writes
+    when it is given ``instructions=`` with ``cot-teacher-v1.md``.
 
     Raises:
         ConfigError: If the refiner cannot be opened.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from phybench.planning.disk_space import clip_bytes
 from phybench.plugins.contracts import VideoSettings
 from phybench.plugins.opened import Opened
 from phybench.prompts.prompt_sets import load_prompts
@@ -14,9 +15,6 @@ from phybench.units.keys import fingerprint
 
 from ..recipe.recipe import Recipe
 from .timing import timing_key
-
-_BYTES_PER_PIXEL = 0.1
-"""Upper estimate of our H.264 files per decoded pixel, as in a run's estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def forecast(recipe: Recipe, parts: Sequence[Opened], cache: Cache) -> Forecast:
     prompts = len(load_prompts(grpo.eval_prompts, grpo.eval_limit).prompts)
     # The clips' seeds of evaluations are fixed, but their texts change with the model.
     evaluation = (1 + grpo.steps // grpo.eval_every) * prompts
-    size = clip_bytes(parts[0], recipe)
+    size = size_of_clip(parts[0], recipe)
     clips = training + evaluation
     seconds = [cache.mean_seconds(fingerprint(part)) for part in parts]
     counts = [clips, clips, evaluation][: len(parts)]
@@ -117,13 +115,12 @@ def total(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def clip_bytes(generator: Opened, recipe: Recipe) -> int | None:
-    """Upper estimate of one clip's size, or ``None`` where the native format is unknown."""
-    native, wishes = generator.info.video, VideoSettings(**recipe.reward.video.model_dump())
-    if native is None:
-        return None
-    sides = [
-        getattr(wishes, name) or getattr(native, name) or 0
-        for name in ("frames", "width", "height")
-    ]
-    return round(sides[0] * sides[1] * sides[2] * _BYTES_PER_PIXEL)
+def size_of_clip(generator: Opened, recipe: Recipe) -> int | None:
+    """Upper estimate of one clip's bytes as a run makes it, or ``None`` where no format is known.
+
+    Args:
+        generator: What makes the clip.
+        recipe: Its wishes for the clip's format.
+    """
+    wishes = VideoSettings(**recipe.reward.video.model_dump())
+    return round(clip_bytes(generator.info, wishes)) or None

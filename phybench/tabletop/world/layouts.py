@@ -2,7 +2,8 @@
 
 Every function here takes the looks of the family's roles and the chance to draw from, and returns
 the scene running from left to right. Numbers are in the units of
-:mod:`phybench.tabletop.world.scene`, chosen so that the event begins at once, is over within two seconds and stays in the picture.
+:mod:`phybench.tabletop.world.scene`, chosen so that the event begins at once, is over within two
+seconds and stays in the picture.
 """
 
 from __future__ import annotations

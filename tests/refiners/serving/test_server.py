@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement
+from phybench.prompts.seeds import prompt_seed
 from phybench.refiners.serving.server import RefinerServer
 
 
@@ -57,7 +58,9 @@ def post(server, body):
 def test_the_openai_sdk_gets_the_refinement():
     with serving() as server:
         found = ask(server, "a ball", seed=7, n=2)
-        assert [choice.message.content for choice in found.choices] == ["a ball (7)", "a ball (8)"]
+        assert [choice.message.content for choice in found.choices] == [
+            f"a ball ({prompt_seed(7, 'a ball', k)})" for k in range(2)
+        ]
         assert found.choices[0].message.model_extra["reasoning"] == "because"
         assert found.usage.completion_tokens == 6
         models = openai.OpenAI(base_url=server.url, api_key="none").models.list()

@@ -1,0 +1,61 @@
+"""Refining prompts without a run around it, with a run's seeds and a run's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from phybench.plugins.contracts import Failure, Prompt, Refinement
+from phybench.plugins.opened import Opened
+from phybench.prompts.seeds import prompt_seed
+from phybench.units.cache import Cache
+from phybench.units.codec import Value
+from phybench.units.keys import fingerprint, refinement_key
+from phybench.units.perform import Request, timed
+
+
+def refine_prompts(
+    refiner: Opened, prompts: Sequence[Prompt], *, n: int, seed: int, cache: Cache
+) -> list[Refinement | Failure]:
+    """Refine prompts as a run with this seed does; what the cache knows is not made again.
+
+    Args:
+        refiner: The refiner.
+        prompts: The prompts.
+        n: Refinements per prompt, ≥ 1.
+        seed: The run's seed.
+        cache: Where known refinements are found and new ones are kept, batch by batch.
+
+    Returns:
+        The ``n`` results of the first prompt, then those of the second, and so on.
+    """
+    digest = fingerprint(refiner)
+    requests: list[Request] = []
+    for prompt in prompts:
+        for own in (prompt_seed(seed, prompt, k) for k in range(n)):
+            key = refinement_key(digest, refiner.info, prompt.text, own)
+            requests.append((key, prompt.text, own))
+    results = _known(requests, cache)
+    todo = list({request[0]: request for request in requests if request[0] not in results}.values())
+    size = max(1, refiner.info.max_batch)
+    for start in range(0, len(todo), size):
+        results |= _made(refiner, digest, todo[start : start + size], cache)
+    return [_result(results[key]) for key, _, _ in requests]
+
+
+def _known(requests: Sequence[Request], cache: Cache) -> dict[str, Value]:
+    found = {key: cache.get(key) for key, _, _ in requests}
+    return {key: value for key, value in found.items() if isinstance(value, Refinement)}
+
+
+def _made(refiner: Opened, digest: str, batch: Sequence[Request], cache: Cache) -> dict[str, Value]:
+    made, seconds = timed("refiner", refiner.plugin, batch, cache.folder / "clips")
+    results = {key: value for (key, _, _), value in zip(batch, made, strict=True)}
+    fresh = [(key, value) for key, value in results.items() if isinstance(value, Refinement)]
+    cache.put(fresh, {digest: (len(batch), seconds)})
+    return results
+
+
+def _result(value: Value) -> Refinement | Failure:
+    if isinstance(value, Refinement | Failure):
+        return value
+    return Failure("contract", f"Expected a refinement, but got {type(value).__name__}.")
