@@ -318,5 +318,5 @@ def _asked(value: Any) -> Asked:
         plugin: Asked = value
         return plugin
     raise ConfigError(
-        f"Expected a SPEC or a mapping with `name`, or in Python a plugin object, but got {value!r}."
+        f"Expected a SPEC, a mapping with `name`, or in Python a plugin object, but got {value!r}."
     )
