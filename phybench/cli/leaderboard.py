@@ -69,12 +69,12 @@ def _split(
     as_json: bool,
     simulated: bool,
 ) -> None:
-    from phybench.errors import ConfigError, unknown
+    from phybench.errors import ConfigError, UnknownNameError
     from phybench.machine.files import write_text
     from phybench.publish.by_truncation import known_parts, parts_csv, parts_markdown
 
     if by != "truncated":
-        raise ConfigError(unknown("value of `--by`", by, ["truncated"]))
+        raise UnknownNameError("value of `--by`", by, ["truncated"])
     if plots is not None:
         raise ConfigError("Expected `--by` without `--plots`: there are no plots of parts.")
     parts = known_parts(runs)

@@ -19,11 +19,8 @@ from phybench.cli.run import plan_command, run_command
 from phybench.cli.score import score_command
 from phybench.cli.serve import serve_refiner
 from phybench.cli.train import app as train
-from phybench.errors import ConfigError, PhybenchError
+from phybench.errors import PhybenchError
 from phybench.version import __version__
-
-EXIT_FAILURES = 1
-EXIT_NOT_STARTED = 2
 
 app = typer.Typer(
     name="phybench",
@@ -65,7 +62,7 @@ def main() -> None:
         app()
     except PhybenchError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_NOT_STARTED if isinstance(error, ConfigError) else EXIT_FAILURES)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

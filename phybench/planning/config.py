@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
-from phybench.errors import ConfigError, MissingExtraError, unknown
+from phybench.errors import ConfigError, MissingExtraError, UnknownNameError
 from phybench.plugins.contracts import PluginInfo, VideoSettings
 from phybench.plugins.opened import Asked
 from phybench.plugins.registry import create
@@ -239,7 +239,7 @@ def option_values(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """
     for key in given:
         if key not in OPTIONS:
-            raise ConfigError(unknown(f"key{where}" if where else "option", str(key), OPTIONS))
+            raise UnknownNameError(f"key{where}" if where else "option", str(key), OPTIONS)
     there = {key: value for key, value in given.items() if value is not None}
     flat = {key: there.pop(key) for key in _SETTINGS if key in there}
     found = {key: _value(key, value, where) for key, value in there.items()}
@@ -289,7 +289,7 @@ def _settings(value: Any, where: str) -> VideoSettings:
         raise ConfigError(f"Expected `settings`{where} to be a mapping, but got {value!r}.")
     for key, number in value.items():
         if key not in _SETTINGS:
-            raise ConfigError(unknown(f"key of `settings`{where}", str(key), _SETTINGS))
+            raise UnknownNameError(f"key of `settings`{where}", str(key), _SETTINGS)
         if number is None:
             continue
         if not isinstance(number, int | float) or isinstance(number, bool):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.errors import ConfigError, unknown
+from phybench.errors import UnknownNameError
 from phybench.plugins.opened import KINDS, Kind
 from phybench.plugins.options import option_types
 from phybench.plugins.registry import load_factory, names, resolve
@@ -66,7 +66,7 @@ def describe_plugins(name: str) -> list[PluginText]:
     kinds = [kind for kind in KINDS if name in known[kind]]
     if not kinds:
         every = {each for found in known.values() for each in found}
-        raise ConfigError(unknown("refiner, generator or judge", name, every))
+        raise UnknownNameError("refiner, generator or judge", name, every)
     return [_described(kind, name) for kind in kinds]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
-from phybench.errors import ConfigError, unknown
+from phybench.errors import ConfigError, UnknownNameError
 
 _RENAMED = {"quantize": "quantisation"}
 """Options that had another name in some plugins, old name first; the old one keeps working."""
@@ -39,7 +39,7 @@ def checked_arguments(what: str, factory: Any, options: Mapping[str, object]) ->
     options = _renamed(what, options, accepted)
     for name in options:
         if name not in accepted:
-            raise ConfigError(unknown(f"option of {what}", name, accepted))
+            raise UnknownNameError(f"option of {what}", name, accepted)
     for name, parameter in accepted.items():
         if parameter.default is parameter.empty and name not in options:
             raise ConfigError(f"Expected {what} to be given `{name}`, but it is missing.")

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from phybench.errors import ConfigError, MissingExtraError, unknown
+from phybench.errors import ConfigError, MissingExtraError, UnknownNameError
 from phybench.plugins.abilities import RereadsReplies
 from phybench.plugins.contracts import PluginInfo
 from phybench.plugins.opened import METHODS, Kind
@@ -127,9 +127,9 @@ def resolve(kind: Kind, spec: PluginSpec) -> tuple[EntryPoint, dict[str, object]
         return targets[spec.name], dict(spec.options)
     preset = _preset(kind, spec.name)
     if preset is None:
-        raise ConfigError(unknown(kind, spec.name, names(kind)))
+        raise UnknownNameError(kind, spec.name, names(kind))
     if preset["plugin"] not in targets:
-        raise ConfigError(unknown(f"plugin of preset `{spec.name}`", preset["plugin"], targets))
+        raise UnknownNameError(f"plugin of preset `{spec.name}`", preset["plugin"], targets)
     return targets[preset["plugin"]], overlaid(preset.get("options") or {}, spec.options)
 
 

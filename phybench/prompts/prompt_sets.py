@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from phybench.errors import ConfigError, MissingExtraError, unknown
+from phybench.errors import ConfigError, MissingExtraError, UnknownNameError
 from phybench.machine.digest import text_digest
 from phybench.plugins.contracts import Prompt
 from phybench.prompts.seeds import text_id
@@ -126,7 +126,7 @@ def _rows(source: str) -> tuple[str, Iterator[Mapping[str, Any]]]:
     if not path.exists():
         if path.suffix in _SUFFIXES or "/" in source:
             raise ConfigError(f"Expected a prompt file at {source!r}, but there is none.")
-        raise ConfigError(unknown("prompt set or file", source, bundled))
+        raise UnknownNameError("prompt set or file", source, bundled)
     return path.stem, read_rows(path)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from phybench.compare.differences import Comparison, compare_pairs
 from phybench.compare.pairing import pair_runs
-from phybench.errors import ConfigError, unknown
+from phybench.errors import ConfigError, UnknownNameError
 from phybench.publish.leaderboard import COLUMNS, leaderboard_row, ordered, percent, rank_text
 from phybench.running.clip_table import ScoreTable
 from phybench.runs.cells import Run, load_run
@@ -147,7 +147,7 @@ class RunResults:
         """
         found = tuple(item for item in self._items if item.prompt_id == prompt_id)
         if not found:
-            raise ConfigError(unknown("prompt id of this run", prompt_id, self.data.prompt_ids))
+            raise UnknownNameError("prompt id of this run", prompt_id, self.data.prompt_ids)
         return ShownPrompt(prompt_id, found)
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phybench.errors import ConfigError, unknown
+from phybench.errors import ConfigError, UnknownNameError
 
 KEYS = ("fps", "seconds", "size")
 MOST_FPS = 240.0
@@ -100,7 +100,7 @@ def make_view(given: Mapping[str, object]) -> View:
     """
     for key in given:
         if key not in KEYS:
-            raise ConfigError(unknown("key of `view`", str(key), KEYS))
+            raise UnknownNameError("key of `view`", str(key), KEYS)
     width, height = _size(given["size"]) if "size" in given else (None, None)
     return View(_read(given, "fps"), _read(given, "seconds"), width, height)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phybench.errors import ConfigError, unknown
+from phybench.errors import ConfigError, UnknownNameError
 from phybench.workers.executor import Executor
 
 EXECUTORS = ("serial", "local", "ray")
@@ -18,7 +18,7 @@ def make_executor(name: str, clips: Path, workers: int | None = None) -> Executo
             executor that has none.
     """
     if name not in EXECUTORS:
-        raise ConfigError(unknown("executor", name, EXECUTORS))
+        raise UnknownNameError("executor", name, EXECUTORS)
     if workers is not None and workers < 1:
         raise ConfigError(f"Expected `workers` to be ≥ 1, but got {workers}.")
     if name == "local":

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from phybench.errors import ConfigError, RunLockedError, unknown
+from phybench.errors import ConfigError, RunLockedError, UnknownNameError
 from phybench.machine.digest import file_digest, value_digest
 from phybench.machine.environment import describe_environment
 from phybench.machine.files import read_json, write_text
@@ -157,7 +157,7 @@ def plan_ablation(
     recipe = load_recipe(name, changes)
     for variant in variants:
         if variant not in VARIANTS:
-            raise ConfigError(unknown("variant", variant, VARIANTS))
+            raise UnknownNameError("variant", variant, VARIANTS)
     if DYNAMIC not in variants:
         raise ConfigError(
             f"Expected `{DYNAMIC}` among the variants, which the others are compared with, but got "

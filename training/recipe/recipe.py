@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from phybench.errors import ConfigError, unknown
+from phybench.errors import ConfigError, UnknownNameError
 
 from .parts import Data, Evaluation, Grpo, Model, RecipePart, Reward, Sft
 
@@ -91,7 +91,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     known = bundled()
     path = Path(name) if name.endswith((".yaml", ".yml")) else known.get(name)
     if path is None:
-        raise ConfigError(unknown("recipe", name, known))
+        raise UnknownNameError("recipe", name, known)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         for change in changes:
