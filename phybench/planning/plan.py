@@ -207,8 +207,19 @@ def _open_all(kind: Kind, asked: Sequence[Asked]) -> tuple[Opened, ...]:
                 f"Expected every {kind} to have its own name, but two are `{one.info.name}`. "
                 f"Name one of them with `as`: {one.spec.name}:as=NAME"
             )
+        _check_name(kind, one)
         seen.add(one.info.name)
     return opened
+
+
+def _check_name(kind: Kind, opened: Opened) -> None:
+    """Refuse names that would run into each other where results are filed by several names."""
+    name = opened.info.name
+    if not name.strip() or "|" in name or not name.isprintable():
+        raise ConfigError(
+            f"Expected the name of a {kind} to be printable and to hold no `|`, which separates "
+            f"names in results, but got {name!r}. Name it with `as`: {opened.spec.name}:as=NAME"
+        )
 
 
 def _expanded(kind: Kind, asked: Asked) -> Sequence[Asked]:
