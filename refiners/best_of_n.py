@@ -14,6 +14,7 @@ from pydantic import Field
 
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.plugins.abilities import NestedWork
 from phybench.plugins.contracts import Failure, PluginInfo, Refinement, Score
 from phybench.plugins.spec import parse_spec
 from phybench.prompts.seeds import SEED_LIMIT
@@ -87,6 +88,11 @@ class BestOfN:
         return [
             self._picked(drawn, found) for drawn, found in zip(candidates, outcomes, strict=True)
         ]
+
+    def nested(self) -> list[NestedWork]:
+        """What one prompt has the plugins inside do: a refinement, clip and score per candidate."""
+        inner = NestedWork("refiner", self._inner.info, self._n)
+        return [inner, *self._laboratory.nested(self._n)]
 
     def close(self) -> None:
         """Give back what the nested plugins hold."""

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from phybench.errors import ConfigError
 from phybench.machine.digest import text_digest
+from phybench.plugins.abilities import NestedWork
 from phybench.plugins.contracts import Clip, Failure, PluginInfo, Refinement
 from phybench.plugins.registry import create
 from phybench.video.chat_parts import Media, clip_parts
@@ -160,6 +161,10 @@ class PhyT2V:
             self._rewrite(cases)
         self._try(cases)
         return [self._result(case) for case in cases]
+
+    def nested(self) -> list[NestedWork]:
+        """What one prompt has the plugins inside do: a clip and a score per round, and one more."""
+        return self._laboratory.nested(self._rounds + 1)
 
     def close(self) -> None:
         """Give back connections and what the nested plugins hold."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phybench.errors import ConfigError
-from phybench.plugins.abilities import Preflight, RereadsReplies
+from phybench.plugins.abilities import NestedWork, Preflight, RereadsReplies
 from phybench.plugins.contracts import Judge, JudgeRequest, PluginInfo, Scale
 
 from .combining import Combination, Combine, RecordedParts, Result
@@ -97,6 +97,10 @@ class Ensemble:
         """The problems that members find before work starts."""
         checkers = [member for member in self._members if isinstance(member, Preflight)]
         return [problem for checker in checkers for problem in checker.check(plan)]
+
+    def nested(self) -> list[NestedWork]:
+        """What one clip has the members do: one score each."""
+        return [NestedWork("judge", member.info, 1) for member in self._members]
 
     def close(self) -> None:
         """Close the members that can be closed."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from phybench.planning.disk_space import clip_bytes
 from phybench.planning.plan import Item, Plan, over_budget
-from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Refinement
+from phybench.plugins.abilities import NestedWork, NestsWork
+from phybench.plugins.contracts import (
+    Clip,
+    ClipRequest,
+    Failure,
+    JudgeRequest,
+    Refinement,
+    VideoSettings,
+)
 from phybench.plugins.opened import Kind, Opened
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
@@ -52,18 +60,39 @@ class StageEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class NestedEstimate:
+    """What a plugin inside another one has to do.
+
+    Args:
+        inside: Name of the plugin that calls it.
+        kind: Its kind.
+        name: Its name.
+        units: Units to do at most; what it knows already is not looked up.
+        usd: What they will cost at most, or ``None`` where the price is not known.
+    """
+
+    inside: str
+    kind: Kind
+    name: str
+    units: int
+    usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """What a run has to do.
 
     Args:
         items: Clips of the matrix.
         stages: Work by plugin.
+        nested: Work of plugins that plugins of the plan call, beside that of the stages.
         disk_bytes: Upper estimate of the clips' size where the native format is known.
         over_budget: By generator, how many of the known texts exceed its prompt budget.
     """
 
     items: int
     stages: tuple[StageEstimate, ...]
+    nested: tuple[NestedEstimate, ...]
     disk_bytes: int
     over_budget: Mapping[str, int]
 
@@ -82,7 +111,7 @@ class Estimate:
         """The estimate for a person."""
         lines = [f"{self.items} items, up to {self.disk_bytes / 2**20:.1f} MiB of new clips"]
         for stage in self.stages:
-            todo = stage.units - stage.cached + stage.unknown
+            todo = _todo(stage)
             time = "time unknown" if stage.seconds is None else f"about {stage.seconds:.0f} s"
             gpu = f", {stage.gpu_gib:g} GiB GPU" if stage.gpu_gib else ""
             money = f", about {stage.usd:.2f} USD" if stage.usd is not None else ""
@@ -90,6 +119,9 @@ class Estimate:
                 f"  {stage.kind:9} {stage.name}: {todo} to do ({stage.cached} cached), "
                 f"{time}{gpu}{money}"
             )
+        for one in self.nested:
+            money = "" if one.usd is None else f", about {one.usd:.2f} USD"
+            lines.append(f"  {one.kind:9} {one.name} in {one.inside}: up to {one.units}{money}")
         for name, count in self.over_budget.items():
             if count:
                 lines.append(f"  {count} texts exceed the prompt budget of {name}")
@@ -119,7 +151,40 @@ def estimate(plan: Plan, cache: Cache) -> Estimate:
         _stage(plan, cache, stages[kind][number], tally)
         for (kind, number), tally in tallies.items()
     )
-    return Estimate(plan.size, found, _disk(plan, found), over_budget(plan))
+    inside = [
+        (work, stage)
+        for (kind, number), stage in zip(tallies, found, strict=True)
+        for work in _work_inside(stages[kind][number])
+    ]
+    nested = tuple(_nested(work, stage) for work, stage in inside)
+    disk = _disk(plan, found) + _nested_disk(inside)
+    return Estimate(plan.size, found, nested, disk, over_budget(plan))
+
+
+def _work_inside(opened: Opened) -> Sequence[NestedWork]:
+    return opened.plugin.nested() if isinstance(opened.plugin, NestsWork) else ()
+
+
+def _todo(stage: StageEstimate) -> int:
+    return stage.units - stage.cached + stage.unknown
+
+
+def _nested(work: NestedWork, stage: StageEstimate) -> NestedEstimate:
+    units = work.units * _todo(stage)
+    price = work.info.usd_per_unit
+    usd = None if price is None else price * units
+    return NestedEstimate(stage.name, work.kind, work.info.name, units, usd)
+
+
+def _nested_disk(inside: Sequence[tuple[NestedWork, StageEstimate]]) -> int:
+    """Bytes of the clips that plugins make for themselves, in their generator's own format."""
+    return round(
+        sum(
+            work.units * _todo(stage) * clip_bytes(work.info, VideoSettings())
+            for work, stage in inside
+            if work.kind == "generator"
+        )
+    )
 
 
 def _opened(plan: Plan) -> dict[Kind, tuple[Opened, ...]]:
@@ -218,9 +283,5 @@ def _disk(plan: Plan, stages: tuple[StageEstimate, ...]) -> int:
         for opened in plan.generators
     }
     return round(
-        sum(
-            (stage.units - stage.cached + stage.unknown) * sizes[stage.name]
-            for stage in stages
-            if stage.kind == "generator"
-        )
+        sum(_todo(stage) * sizes[stage.name] for stage in stages if stage.kind == "generator")
     )

@@ -6,9 +6,11 @@ Each ability is a protocol: a plugin that has its methods has the ability. Nothi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from phybench.plugins.contracts import ClipRequest, Failure, Score, VideoSettings
+from phybench.plugins.contracts import ClipRequest, Failure, PluginInfo, Score, VideoSettings
+from phybench.plugins.opened import Kind
 
 
 @runtime_checkable
@@ -89,6 +91,30 @@ class Remarks(Protocol):
 
     def remarks(self, plan: PlannedRun) -> Sequence[str]:
         """What readers of the numbers should know, one sentence each; empty if nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NestedWork:
+    """What one unit of a plugin has another plugin do.
+
+    Args:
+        kind: The other plugin's kind.
+        info: What the other plugin says of itself.
+        units: Most units that it has to do.
+    """
+
+    kind: Kind
+    info: PluginInfo
+    units: int
+
+
+@runtime_checkable
+class NestsWork(Protocol):
+    """A plugin that calls other plugins, so that a plan can count their work; optional."""
+
+    def nested(self) -> Sequence[NestedWork]:
+        """The work of the plugins inside it, for one unit of its own."""
         ...
 
 

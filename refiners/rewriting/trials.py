@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phybench.machine.folders import default_folder
+from phybench.plugins.abilities import NestedWork
 from phybench.plugins.contracts import Clip, ClipRequest, Failure, JudgeRequest, Score
 from phybench.plugins.opened import Opened
 from phybench.plugins.spec import parse_spec
@@ -83,6 +84,13 @@ class Laboratory:
     def simulated(self) -> bool:
         """Whether the numbers say nothing about real models."""
         return self.generator.info.simulated or self.judge.info.simulated
+
+    def nested(self, trials: int) -> list[NestedWork]:
+        """What trials have generator and judge do, at most."""
+        return [
+            NestedWork("generator", self.generator.info, trials),
+            NestedWork("judge", self.judge.info, trials),
+        ]
 
     def run(self, trials: Sequence[Trial]) -> list[TrialOutcome]:
         """Make and judge a clip for each trial, in order; equal trials are done once."""
