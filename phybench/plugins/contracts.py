@@ -248,6 +248,16 @@ class Score:
                 f"{self.pc!r}. Return a Failure when a judgement broke half-way."
             )
 
+    def success(self, scale: Scale) -> bool | None:
+        """Whether both numbers are a success (*joint*), or ``None`` if there are none.
+
+        Args:
+            scale: How the judge's numbers read.
+        """
+        if self.sa is None or self.pc is None:
+            return None
+        return self.sa >= scale.success and self.pc >= scale.success
+
     @classmethod
     def unscored(
         cls, reason: str, *, reply: str = "", details: Mapping[str, Any] | None = None

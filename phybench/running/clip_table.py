@@ -244,11 +244,9 @@ def _cells(result: Value, judge: Opened, captions: bool, with_rule: bool) -> dic
     cells: dict[str, Any] = {"sa": "", "pc": "", "joint": ""}
     rules: tuple[int | None, ...] = ()
     if isinstance(result, Score) and result.sa is not None and result.pc is not None:
-        bar = judge.info.scale.success
         cells = {"sa": "", "pc": result.pc, "joint": "", "status": "scored"}
         if captions:
-            joint = int(result.sa >= bar and result.pc >= bar)
-            cells |= {"sa": result.sa, "joint": joint}
+            cells |= {"sa": result.sa, "joint": int(bool(result.success(judge.info.scale)))}
         rules = result.rules
         cells["reply"] = result.reply
     elif isinstance(result, Score):

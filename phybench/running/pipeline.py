@@ -275,14 +275,12 @@ def _failed(stage: str, result: Value) -> dict[str, Any]:
 def _scored(result: Value, judge: Opened) -> dict[str, Any]:
     if not isinstance(result, Score):
         return {**_failed("judge", result), "sa": None, "pc": None, "joint": None}
-    if result.sa is None or result.pc is None:
-        row: dict[str, Any] = {"status": "unscored", "sa": None, "pc": None, "joint": None}
-    else:
-        bar = judge.info.scale.success
-        joint = int(result.sa >= bar and result.pc >= bar)
-        row = {"status": "scored", "sa": result.sa, "pc": result.pc, "joint": joint}
+    success = result.success(judge.info.scale)
     return {
-        **row,
+        "status": "unscored" if success is None else "scored",
+        "sa": result.sa,
+        "pc": result.pc,
+        "joint": None if success is None else int(success),
         "reply": result.reply,
         "rules": list(result.rules),
         "details": dict(result.details),

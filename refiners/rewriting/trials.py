@@ -113,9 +113,8 @@ class Laboratory:
         if isinstance(score, Failure) or score.sa is None or score.pc is None:
             return None
         scale = self.judge.info.scale
-        joint = score.sa >= scale.success and score.pc >= scale.success
         mean = (score.sa + score.pc) / 2
-        return joint + (mean - scale.low) / (scale.high - scale.low)
+        return bool(score.success(scale)) + (mean - scale.low) / (scale.high - scale.low)
 
     def close(self) -> None:
         """Give back what the plugins hold."""
