@@ -178,6 +178,8 @@ def score(
     *,
     root: Path | str | None = None,
     view: View | str | None = None,
+    executor: str = "serial",
+    workers: int | None = None,
     cache: Path | str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     tell: Tell | None = None,
@@ -189,6 +191,8 @@ def score(
         judges: SPECs, or judge objects.
         root: Folder that relative clip paths start from; default: the table's.
         view: How the clips are shown to the judges, e.g. ``fps=4,size=720x480``.
+        executor: Who calls the judges: ``serial``, ``local`` or ``ray``.
+        workers: Processes per judge, where the executor has any.
         cache: The cache's folder; default: ``$PHYBENCH_CACHE`` or the user's.
         progress: Called with judge (or ``view``), clips done and clips in all.
         tell: Told what the person should know beside the scores; default: a warning.
@@ -201,13 +205,19 @@ def score(
     from phybench.running.results import ScoredClips
     from phybench.units.cache import Cache
     from phybench.video.common_view import parse_view
+    from phybench.workers.choice import make_executor
 
     shown = parse_view(view) if isinstance(view, str) else view
     table = load_clips(Path(clips), None if root is None else Path(root))
     if table.remark:
         (tell or _warn)(table.remark)
     with cache_folder(None if cache is None else Path(cache)), Cache(default_folder()) as units:
-        return ScoredClips(score_clips(table, judges, units, progress or _silent, shown))
+        pool = make_executor(executor, units.folder / "clips", workers)
+        try:
+            scored = score_clips(table, judges, units, progress or _silent, shown, pool)
+        finally:
+            pool.close()
+    return ScoredClips(scored)
 
 
 def _silent(judge: str, done: int, total: int) -> None:

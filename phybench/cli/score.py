@@ -32,6 +32,10 @@ def score_command(
         str | None,
         typer.Option(help="Show clips to judges as, e.g., fps=4,seconds=6,size=720x480."),
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="Who calls the judges: serial, local or ray.")
+    ] = "serial",
+    workers: Annotated[int | None, typer.Option(help="Processes per judge (local, ray).")] = None,
     cache: CacheFolder = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -46,7 +50,15 @@ def score_command(
         check_target(output)
     progress = _silent if quiet else _tell
     scored = score(
-        clips, judge, root=root, view=view, cache=cache, progress=progress, tell=note
+        clips,
+        judge,
+        root=root,
+        view=view,
+        executor=executor,
+        workers=workers,
+        cache=cache,
+        progress=progress,
+        tell=note,
     ).table
     if output is None:
         typer.echo(scored.to_csv(), nl=False)

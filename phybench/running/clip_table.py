@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from phybench.publish.text import csv_text
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, instrument, score_key, view_key
-from phybench.units.perform import Request, perform, timed
+from phybench.units.perform import Request
 from phybench.video.clip_store import store_clip
 from phybench.video.common_view import View
 from phybench.video.view_maker import shown_to_judges
-from phybench.workers.opening import open_alone, open_viewer
+from phybench.workers.executor import Executor
+from phybench.workers.opening import open_alone, open_plugin, open_viewer
+from phybench.workers.queue import run_all
 
 RESULT_COLUMNS = ("judge", "sa", "pc", "joint", "status", "reply")
 _SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
@@ -146,6 +148,7 @@ def score_clips(
     cache: Cache,
     progress: Callable[[str, int, int], None],
     view: View | None = None,
+    executor: Executor | None = None,
 ) -> ScoreTable:
     """Judge every clip of a table with every judge.
 
@@ -155,13 +158,15 @@ def score_clips(
         cache: Where known scores are found and new ones kept, batch by batch.
         progress: Called with judge (or ``view``), clips done and clips in all.
         view: How the clips are shown to the judges; then the table has a column ``view``.
+        executor: Who calls the judges; default: this process.
 
     Raises:
         ConfigError: If a judge cannot be constructed.
     """
-    opened = [open_alone("judge", judge) for judge in specs(judges)]
+    opener = open_alone if executor is None else open_plugin
+    opened = [opener("judge", judge) for judge in specs(judges)]
     with_rule = "rule" in table.columns
-    seen = table if view is None else _viewed(table, view, cache, progress)
+    seen = table if view is None else _viewed(table, view, cache, progress, executor)
     shown = {} if view is None else {"view": str(view)}
     rows = [
         {
@@ -171,33 +176,42 @@ def score_clips(
             **shown,
         }
         for one in opened
-        for row, result in zip(seen.rows, _judged(seen, one, view, cache, progress), strict=True)
+        for row, result in zip(
+            seen.rows, _judged(seen, one, view, cache, progress, executor), strict=True
+        )
     ]
     rule = ("rule_score",) if with_rule else ()
     return ScoreTable((*table.columns, *RESULT_COLUMNS, *rule, *shown), tuple(rows))
 
 
 def _viewed(
-    table: ClipTable, view: View, cache: Cache, progress: Callable[[str, int, int], None]
+    table: ClipTable,
+    view: View,
+    cache: Cache,
+    progress: Callable[[str, int, int], None],
+    executor: Executor | None,
 ) -> ClipTable:
     """The table with every clip as the view shows it, or the failure to show it."""
     viewer = open_viewer(view)
-    seen: list[JudgeRequest | Failure] = []
-    for request in table.requests:
-        seen.append(request if isinstance(request, Failure) else _shown(request, viewer, cache))
-        progress("view", len(seen), len(table.requests))
+    digest = fingerprint(viewer)
+
+    def request_of(request: JudgeRequest) -> Request:
+        return view_key(digest, request.clip), request.clip, 0
+
+    def tell(done: int) -> None:
+        progress("view", done, len(table.requests))
+
+    made = _done(viewer, digest, table.requests, request_of, cache, tell, executor)
+    seen = [
+        _shown(request, found, view) for request, found in zip(table.requests, made, strict=True)
+    ]
     return replace(table, requests=tuple(seen))
 
 
-def _shown(request: JudgeRequest, viewer: Opened, cache: Cache) -> JudgeRequest | Failure:
-    key = view_key(fingerprint(viewer), request.clip)
-    found = cache.get(key)
-    if not isinstance(found, Clip):
-        (found,) = perform("view", viewer.plugin, [(key, request.clip, 0)], cache.folder / "clips")
-        if not isinstance(found, Clip):
-            return found if isinstance(found, Failure) else Failure("view", "There is no view.")
-        cache.put([(key, found)])
-    return replace(request, clip=shown_to_judges(request.clip, found, viewer.plugin.view))
+def _shown(request: JudgeRequest | Failure, made: Value, view: View) -> JudgeRequest | Failure:
+    if isinstance(request, JudgeRequest) and isinstance(made, Clip):
+        return replace(request, clip=shown_to_judges(request.clip, made, view))
+    return made if isinstance(made, Failure) else Failure("view", "There is no view.")
 
 
 def _judged(
@@ -206,37 +220,42 @@ def _judged(
     view: View | None,
     cache: Cache,
     progress: Callable[[str, int, int], None],
+    executor: Executor | None,
 ) -> list[Value]:
     digest = instrument(judge, view)
-    results: dict[int, Value] = {}
-    todo: list[tuple[int, Request]] = []
-    for number, request in enumerate(table.requests):
-        if isinstance(request, Failure):
-            results[number] = request
-            continue
-        key = score_key(digest, request)
-        known = cache.get(key)
-        if known is None:
-            todo.append((number, (key, request, 0)))
-        else:
-            results[number] = known
-    for batch in _batches(todo, judge.info.max_batch):
-        made, seconds = timed(
-            "judge", judge.plugin, [request for _, request in batch], cache.folder / "clips"
+
+    def request_of(request: JudgeRequest) -> Request:
+        return score_key(digest, request), request, 0
+
+    def tell(done: int) -> None:
+        progress(judge.info.name, done, len(table.requests))
+
+    return _done(judge, digest, table.requests, request_of, cache, tell, executor)
+
+
+def _done(
+    opened: Opened,
+    digest: str,
+    requests: Sequence[JudgeRequest | Failure],
+    request_of: Callable[[JudgeRequest], Request],
+    cache: Cache,
+    tell: Callable[[int], None],
+    executor: Executor | None,
+) -> list[Value]:
+    """One result per row; rows that failed before stay failures and cost nothing."""
+    todo = [request_of(each) for each in requests if isinstance(each, JudgeRequest)]
+    lost = len(requests) - len(todo)
+    made = iter(
+        run_all(
+            opened,
+            digest,
+            todo,
+            cache,
+            executor=executor,
+            progress=lambda done: tell(lost + done),
         )
-        pairs = list(zip(batch, made, strict=True))
-        results.update({number: result for (number, _), result in pairs})
-        fresh = [(request[0], one) for (_, request), one in pairs if isinstance(one, Score)]
-        cache.put(fresh, {digest: (len(batch), seconds)})
-        progress(judge.info.name, len(results), len(table.requests))
-    return [results[number] for number in range(len(table.requests))]
-
-
-def _batches(
-    todo: Sequence[tuple[int, Request]], size: int
-) -> Iterator[Sequence[tuple[int, Request]]]:
-    for start in range(0, len(todo), size):
-        yield todo[start : start + size]
+    )
+    return [each if isinstance(each, Failure) else next(made) for each in requests]
 
 
 def _cells(result: Value, judge: Opened, captions: bool, with_rule: bool) -> dict[str, Any]:

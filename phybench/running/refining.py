@@ -10,7 +10,8 @@ from phybench.prompts.seeds import prompt_seed
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, refinement_key
-from phybench.units.perform import Request, timed
+from phybench.units.perform import Request
+from phybench.workers.queue import run_all
 
 
 def refine_prompts(
@@ -34,25 +35,7 @@ def refine_prompts(
         for own in (prompt_seed(seed, prompt, k) for k in range(n)):
             key = refinement_key(digest, refiner.info, prompt.text, own)
             requests.append((key, prompt.text, own))
-    results = _known(requests, cache)
-    todo = list({request[0]: request for request in requests if request[0] not in results}.values())
-    size = max(1, refiner.info.max_batch)
-    for start in range(0, len(todo), size):
-        results |= _made(refiner, digest, todo[start : start + size], cache)
-    return [_result(results[key]) for key, _, _ in requests]
-
-
-def _known(requests: Sequence[Request], cache: Cache) -> dict[str, Value]:
-    found = {key: cache.get(key) for key, _, _ in requests}
-    return {key: value for key, value in found.items() if isinstance(value, Refinement)}
-
-
-def _made(refiner: Opened, digest: str, batch: Sequence[Request], cache: Cache) -> dict[str, Value]:
-    made, seconds = timed("refiner", refiner.plugin, batch, cache.folder / "clips")
-    results = {key: value for (key, _, _), value in zip(batch, made, strict=True)}
-    fresh = [(key, value) for key, value in results.items() if isinstance(value, Refinement)]
-    cache.put(fresh, {digest: (len(batch), seconds)})
-    return results
+    return [_result(value) for value in run_all(refiner, digest, requests, cache)]
 
 
 def _result(value: Value) -> Refinement | Failure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from phybench.plugins.contracts import Failure
 from phybench.plugins.opened import Opened
@@ -16,8 +17,53 @@ from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.perform import Request
 from phybench.workers.executor import Done, Executor
+from phybench.workers.serial import SerialExecutor
 
 Then = Callable[[Value], None]
+Counted = Callable[[int], None]
+"""Called with the number of results that are there."""
+
+
+def run_all(
+    opened: Opened,
+    fingerprint: str,
+    requests: Sequence[Request],
+    cache: Cache,
+    *,
+    executor: Executor | None = None,
+    progress: Counted = lambda _: None,
+) -> list[Value]:
+    """Have one plugin do units of work, outside a run's pipeline.
+
+    What the cache knows is not done again, equal units are done once, a unit that fails or kills
+    its worker costs no other, and results are kept batch by batch.
+
+    Args:
+        opened: The plugin.
+        fingerprint: What the keys of the units are made with.
+        requests: The units.
+        cache: Where finished units are found and kept.
+        executor: Who calls the plugin; default: this process, which leaves the plugin open.
+        progress: Called after every batch.
+
+    Returns:
+        One result per unit, in order.
+
+    Raises:
+        StorageError: If the disk refuses a write.
+    """
+    lanes = Lanes(executor or SerialExecutor(cache.folder / "clips"), cache)
+    lane = lanes.open(opened, fingerprint)
+    results: dict[int, Value] = {}
+    for number, request in enumerate(requests):
+        lanes.request(lane, request, partial(results.__setitem__, number))
+    progress(len(results))
+    lanes.dispatch()
+    while lanes.settle():
+        lanes.commit()
+        progress(len(results))
+        lanes.dispatch()
+    return [results[number] for number in range(len(requests))]
 
 
 @dataclass(slots=True)

@@ -18,8 +18,9 @@ from phybench.plugins.spec import parse_spec
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import clip_key, fingerprint, score_key
-from phybench.units.perform import Request, perform
+from phybench.units.perform import Request
 from phybench.workers.opening import open_alone
+from phybench.workers.queue import run_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +128,9 @@ class Laboratory:
     ) -> list[Value]:
         """Results from the cache, and from the plugin where they are not there yet."""
         digest = fingerprint(opened)
-        keys = [key_of(digest, body) for body in bodies]
+        requests: list[Request] = [(key_of(digest, body), body, 0) for body in bodies]
         with Cache(default_folder()) as cache:
-            known = {key: value for key in keys if (value := cache.get(key)) is not None}
-            missing = {
-                key: (key, body, 0)
-                for key, body in zip(keys, bodies, strict=True)
-                if _is_open(known.get(key))
-            }
-            for batch in _batches(list(missing.values()), opened.info.max_batch):
-                made = perform(opened.kind, opened.plugin, batch, cache.folder / "clips")
-                done = {request[0]: value for request, value in zip(batch, made, strict=True)}
-                cache.put(
-                    (key, value) for key, value in done.items() if not isinstance(value, Failure)
-                )
-                known |= done
-        return [known[key] for key in keys]
-
-
-def _is_open(value: Value | None) -> bool:
-    """Whether a unit is to be done: never done, or failed in a way that may pass."""
-    return value is None or (isinstance(value, Failure) and value.retryable)
-
-
-def _batches(requests: Sequence[Request], size: int) -> list[Sequence[Request]]:
-    return [requests[start : start + size] for start in range(0, len(requests), size)]
+            return run_all(opened, digest, requests, cache)
 
 
 def _as(wanted: type, value: Any) -> Any:

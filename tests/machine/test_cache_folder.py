@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 pytest.importorskip("httpx", reason="the extra `api` is not installed")
 
-from fake_openai import FakeOpenAI, reply
-from harness import write_prompts
+from tools.harness import write_prompts
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.cli.main import app
 from phybench.machine.folders import cache_folder, default_folder

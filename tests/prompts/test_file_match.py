@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import do_run, phybench, run_config
+from tools.harness import do_run, phybench, run_config
 
 from phybench import Clip, ConfigError, JudgeRequest
 from phybench.planning.plan import build_plan, warnings

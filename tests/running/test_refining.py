@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fake_openai import FakeOpenAI, reply
-from harness import do_run, phybench, run_config
+from tools.harness import do_run, phybench, run_config
+from tools.services.fake_openai import FakeOpenAI, reply
 
 from phybench.refiners.serving.rewriter import load_rewriter
 
