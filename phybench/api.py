@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phybench.planning.estimate import Estimate
     from phybench.plugins.contracts import Failure, Refinement, Refiner
     from phybench.plugins.opened import Asked
-    from phybench.running.results import ComparedRuns, RunResults, ScoredClips
+    from phybench.running.results import ComparedRuns, RunResults, ScoringResults
     from phybench.video.common_view import View
 
     Tell = Callable[[str], None]
@@ -183,7 +183,7 @@ def score(
     cache: Path | str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     tell: Tell | None = None,
-) -> ScoredClips:
+) -> ScoringResults:
     """Judge clips that lie on disk.
 
     Args:
@@ -202,7 +202,7 @@ def score(
     """
     from phybench.machine.folders import cache_folder, default_folder
     from phybench.running.clip_table import load_clips, score_clips
-    from phybench.running.results import ScoredClips
+    from phybench.running.results import ScoringResults
     from phybench.units.cache import Cache
     from phybench.video.common_view import parse_view
     from phybench.workers.choice import make_executor
@@ -217,7 +217,7 @@ def score(
             scored = score_clips(table, judges, units, progress or _silent, shown, pool)
         finally:
             pool.close()
-    return ScoredClips(scored)
+    return ScoringResults(scored)
 
 
 def _silent(judge: str, done: int, total: int) -> None:

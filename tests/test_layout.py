@@ -19,9 +19,13 @@ sys.path.insert(0, str(ROOT / "docs"))
 from make_architecture import FLOORS, PICTURE, PLUGINS, draw, imports, modules, room
 
 FOLDERS = ("phybench", *PLUGINS)
-MAY_REACH = {"cli": ("training", "refiners"), "training": ("refiners",)}
-"""Who may import a folder of plugins: commands of their own, and training, which writes what the
-refiner `phyprompt` reads."""
+MAY_REACH = {
+    "cli": ("training", "refiners"),
+    "api": ("refiners",),
+    "training": ("refiners",),
+}
+"""Who may import a folder of plugins: the commands that training and the server of refiners have of
+their own, `phybench.refiner()`, and training, which writes what the refiner `phyprompt` reads."""
 ALIASES = ("phybench.contracts", "phybench.digest", "phybench.testing", "phybench.__main__")
 """Public doors of the house: they belong to no floor, and nothing inside goes through them."""
 MOST_FILES, MOST_LINES, MEDIAN_LINES, LEAST_DOCUMENTED = 17, 400, 10, 0.97

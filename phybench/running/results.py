@@ -261,7 +261,7 @@ class ShownPrompt:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ScoredClips:
+class ScoringResults:
     """Clips of a table and what judges said of them.
 
     Args:
