@@ -112,7 +112,7 @@ def carry_out(options: RunOptions, *, tell: Tell) -> RunResults:
                     plots=options.plots,
                 )
         except KeyboardInterrupt:
-            tell(f"Interrupted. What is finished is kept: run the same again to go on ({folder}).")
+            tell(f"Interrupted. The same command goes on with what is finished ({folder}).")
             raise
     return RunResults(folder, outcome.cells, time.monotonic() - started)
 

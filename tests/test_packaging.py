@@ -1,8 +1,7 @@
-"""What is installed is what is here, and dependencies point one way."""
+"""What is installed is what is here."""
 
 from __future__ import annotations
 
-import ast
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from tools.places import ROOT
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS = {name: ROOT / folder for name, folder in SETTINGS["package-dir"].items()}
-KINDS = ("refiners", "generators", "judges", "training")
 
 
 def modules(package: str) -> Iterator[Path]:
@@ -91,38 +89,3 @@ def test_the_checkout_is_the_package_beside_any_installation(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_plugins_import_no_other_kind_of_plugin(kind: str) -> None:
-    """Training is a user of refiners: it writes what `phyprompt` reads."""
-    others = {f"phybench.{other}" for other in KINDS if other != kind}
-    allowed = {"phybench.refiners"} if kind == "training" else set()
-    crossing = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in modules(f"phybench.{kind}")
-        for name in imported(path)
-        if ".".join(name.split(".")[:2]) in others - allowed
-    ]
-    assert not crossing
-
-
-def test_the_harness_reaches_plugins_through_the_registry_only() -> None:
-    """Only its commands name what has a command of its own."""
-    named = [
-        str(path.relative_to(ROOT / "phybench").parent)
-        for path in modules("phybench")
-        if any(
-            name.startswith(tuple(f"phybench.{kind}" for kind in KINDS)) for name in imported(path)
-        )
-    ]
-    assert set(named) <= {"cli"}
-
-
-def imported(path: Path) -> Iterator[str]:
-    """Names of the modules that a module imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)

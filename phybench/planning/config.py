@@ -318,5 +318,6 @@ def _asked(value: Any) -> Asked:
         plugin: Asked = value
         return plugin
     raise ConfigError(
-        f"Expected a SPEC, a mapping with `name`, or in Python a plugin object, but got {value!r}."
+        "Expected a SPEC or a mapping with `name`, or in Python a plugin object, "
+        f"but got {value!r}."
     )

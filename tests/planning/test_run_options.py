@@ -114,7 +114,7 @@ def test_flags_win_over_the_file_field_by_field(tmp_path: Path, read) -> None:
         ({"output": 1}, "Expected `output` to be a path, but got 1."),
         ({"prompts": []}, "Expected `prompts` to name a prompt set"),
         ({"seed_s": 1}, "Expected a known option, but got `seed_s`. Did you mean `seed"),
-        ({"refiners": [object()]}, "Expected a SPEC, a mapping with `name`"),
+        ({"refiners": [object()]}, "Expected a SPEC or a mapping with `name`"),
         ({"frames": 0}, "Expected `frames` to be > 0"),
     ],
 )
