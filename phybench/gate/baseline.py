@@ -175,5 +175,7 @@ def read_baseline(path: Path) -> Baseline:
             for prompt, k, refiner, generator, refinement, clip, scores in value["items"]
         }
         return Baseline(Policy(**value["policy"]), value["run"], items)
+    except ConfigError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"The gate baseline {str(path)!r} is damaged: {error!r}.") from error
