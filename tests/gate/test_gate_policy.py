@@ -17,5 +17,5 @@ def test_a_margin_out_of_range_is_named(tmp_path: Path) -> None:
     data["policy"]["margin"] = 5
     path = tmp_path / "baseline.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(ConfigError, match="^Expected `margin` to lie between 0 and 1, but got 5"):
+    with pytest.raises(ConfigError, match=r"^Expected `margin` to lie between 0 and 1, but got 5"):
         read_baseline(path)
