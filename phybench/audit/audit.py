@@ -19,6 +19,7 @@ from phybench.plugins.opened import Opened
 from phybench.statistics.interval import Interval
 from phybench.statistics.rates import arm_mean, wilson
 from phybench.units.perform import perform
+from phybench.units.unit import Unit
 
 _BATCH = 32
 Progress = Callable[[str], None]
@@ -148,13 +149,13 @@ def _judged_frames(
     found: list[Scores | None] = []
     size = max(1, min(_BATCH, judge.info.max_batch))
     for start in range(0, len(tasks), size):
-        requests = []
+        units = []
         for number, (clip, frames, prompt) in enumerate(tasks[start : start + size], start):
             name = f"{zlib.crc32(label.encode()):08x}-{number}"
             options = {} if crf is None else {"crf": crf}
             file = stored(frames, clip.fps, folder, name, **options)
-            requests.append((name, JudgeRequest(file, prompt), 0))
-        results = perform("judge", judge.plugin, requests, folder)
+            units.append(Unit(name, "judge", JudgeRequest(file, prompt)))
+        results = perform("judge", judge.plugin, units, folder)
         found += [_numbers(result) for result in results]
         for path in folder.glob("*.mp4"):
             path.unlink()

@@ -19,6 +19,7 @@ from phybench.plugins.spec import PluginSpec, make_spec
 from phybench.runs.items import ItemKey, JudgedItem, clip_of, read_items
 from phybench.units.codec import Value
 from phybench.units.perform import perform
+from phybench.units.unit import Unit
 from phybench.workers.opening import open_plugin
 
 _BATCH = 64
@@ -130,12 +131,12 @@ def _rejudged(
 
 
 def _scores(opened: Opened, batch: Sequence[JudgedItem]) -> list[Value]:
-    requests = []
+    units = []
     for item in batch:
         clip = clip_of(item)
         if clip is not None:
-            requests.append((str(item.index), JudgeRequest(clip, item.prompt), 0))
-    return perform("judge", opened.plugin, requests, Path())
+            units.append(Unit(str(item.index), "judge", JudgeRequest(clip, item.prompt)))
+    return perform("judge", opened.plugin, units, Path())
 
 
 def _score_row(result: Value) -> dict[str, Any]:

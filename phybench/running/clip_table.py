@@ -25,7 +25,7 @@ from phybench.publish.text import csv_text
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, instrument, score_key, view_key
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.video.clip_store import store_clip
 from phybench.video.common_view import View
 from phybench.video.view_maker import shown_to_judges
@@ -195,13 +195,13 @@ def _viewed(
     viewer = open_viewer(view)
     digest = fingerprint(viewer)
 
-    def request_of(request: JudgeRequest) -> Request:
-        return view_key(digest, request.clip), request.clip, 0
+    def unit_of(request: JudgeRequest) -> Unit:
+        return Unit(view_key(digest, request.clip), "view", request.clip)
 
     def tell(done: int) -> None:
         progress("view", done, len(table.requests))
 
-    made = _done(viewer, digest, table.requests, request_of, cache, tell, executor)
+    made = _done(viewer, digest, table.requests, unit_of, cache, tell, executor)
     seen = [
         _shown(request, found, view) for request, found in zip(table.requests, made, strict=True)
     ]
@@ -224,26 +224,26 @@ def _judged(
 ) -> list[Value]:
     digest = instrument(judge, view)
 
-    def request_of(request: JudgeRequest) -> Request:
-        return score_key(digest, request), request, 0
+    def unit_of(request: JudgeRequest) -> Unit:
+        return Unit(score_key(digest, request), "judge", request)
 
     def tell(done: int) -> None:
         progress(judge.info.name, done, len(table.requests))
 
-    return _done(judge, digest, table.requests, request_of, cache, tell, executor)
+    return _done(judge, digest, table.requests, unit_of, cache, tell, executor)
 
 
 def _done(
     opened: Opened,
     digest: str,
     requests: Sequence[JudgeRequest | Failure],
-    request_of: Callable[[JudgeRequest], Request],
+    unit_of: Callable[[JudgeRequest], Unit],
     cache: Cache,
     tell: Callable[[int], None],
     executor: Executor | None,
 ) -> list[Value]:
     """One result per row; rows that failed before stay failures and cost nothing."""
-    todo = [request_of(each) for each in requests if isinstance(each, JudgeRequest)]
+    todo = [unit_of(each) for each in requests if isinstance(each, JudgeRequest)]
     lost = len(requests) - len(todo)
     made = iter(
         run_all(

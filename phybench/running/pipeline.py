@@ -29,7 +29,7 @@ from phybench.units.keys import (
     shortening_key,
     view_key,
 )
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.video.view_maker import shown_to_judges
 from phybench.workers.executor import Executor
 from phybench.workers.opening import open_viewer
@@ -133,15 +133,16 @@ class Pipeline:
             fed += 1
         return fed
 
-    def _request(self, lane: Lane, request: Request, then: Then) -> None:
-        known = self._all.request(lane, request, then)
+    def _request(self, lane: Lane, unit: Unit, then: Then) -> None:
+        known = self._all.request(lane, unit, then)
         self.counts[lane.opened.kind].cached += known
 
     def _refine(self, item: Item) -> None:
         lane = self._refiners[item.refiner]
         text = item.prompt.text
         key = refinement_key(lane.fingerprint, lane.opened.info, text, item.seed)
-        self._request(lane, (key, text, item.seed), lambda result: self._refined(item, key, result))
+        unit = Unit(key, "refine", text, item.seed)
+        self._request(lane, unit, lambda result: self._refined(item, key, result))
 
     def _refined(self, item: Item, key: str, result: Value) -> None:
         self._count("refiner", result)
@@ -168,14 +169,15 @@ class Pipeline:
                 self.counts["refiner"].failed += 1
                 self._close_item(item, {**_failed("refine", result), "sent_back": record})
 
-        self._all.request(lane, (again, asked, item.seed), shortened)
+        self._all.request(lane, Unit(again, "shorten", asked, item.seed), shortened)
 
     def _generate(self, item: Item, key: str, refinement: Refinement) -> None:
         lane = self._generators[item.generator]
         request = ClipRequest(refinement.text, item.seed, item.k, self._plan.settings)
         clip = clip_key(lane.fingerprint, request)
         row = {"refinement": {**plain(refinement), "key": key}}
-        self._request(lane, (clip, request, 0), lambda made: self._made(item, row, made))
+        unit = Unit(clip, "generate", request)
+        self._request(lane, unit, lambda made: self._made(item, row, made))
 
     def _made(self, item: Item, row: Mapping[str, Any], result: Value) -> None:
         self._count("generator", result)
@@ -187,8 +189,8 @@ class Pipeline:
             self._skip_view()
             self._close_with_clip(item, row, result)
             return
-        request = (view_key(self._view.fingerprint, result), result, 0)
-        self._request(self._view, request, lambda seen: self._viewed(item, row, result, seen))
+        unit = Unit(view_key(self._view.fingerprint, result), "view", result)
+        self._request(self._view, unit, lambda seen: self._viewed(item, row, result, seen))
 
     def _viewed(self, item: Item, row: Mapping[str, Any], native: Clip, result: Value) -> None:
         self._count("view", result)
@@ -224,7 +226,7 @@ class Pipeline:
             if not left[0]:
                 self._under_way -= 1
 
-        self._request(lane, (key, request, 0), judged)
+        self._request(lane, Unit(key, "judge", request), judged)
 
     def _close_item(self, item: Item, failed: Mapping[str, Any]) -> None:
         """An item without a clip to judge is finished; its judgements count as failed."""

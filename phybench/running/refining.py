@@ -10,7 +10,7 @@ from phybench.prompts.seeds import prompt_seed
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import fingerprint, refinement_key
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.workers.queue import run_all
 
 
@@ -30,12 +30,12 @@ def refine_prompts(
         The ``n`` results of the first prompt, then those of the second, and so on.
     """
     digest = fingerprint(refiner)
-    requests: list[Request] = []
+    units: list[Unit] = []
     for prompt in prompts:
         for own in (prompt_seed(seed, prompt, k) for k in range(n)):
             key = refinement_key(digest, refiner.info, prompt.text, own)
-            requests.append((key, prompt.text, own))
-    return [_result(value) for value in run_all(refiner, digest, requests, cache)]
+            units.append(Unit(key, "refine", prompt.text, own))
+    return [_result(value) for value in run_all(refiner, digest, units, cache)]
 
 
 def _result(value: Value) -> Refinement | Failure:

@@ -1,8 +1,8 @@
-"""Results and requests as JSON values, for the cache, the records and worker processes."""
+"""Results and units as JSON values, for the cache, the records and worker processes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from phybench.plugins.contracts import (
     VideoSettings,
 )
 from phybench.prompts.length_budget import Shortening
+from phybench.units.unit import Act, Body, Unit
 
 Value = Refinement | Clip | Score | Failure
 _TYPES = {cls.__name__: cls for cls in (Refinement, Clip, Score, Failure)}
@@ -58,39 +59,59 @@ def _cell(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def request_to_json(
-    request: str | Shortening | ClipRequest | Clip | JudgeRequest, seed: int = 0
-) -> dict[str, Any]:
-    """A unit of work as a JSON object; a refiner's is its prompt and seed."""
-    if isinstance(request, str):
-        return {"prompt": request, "seed": seed}
-    if isinstance(request, Shortening):
-        return {"shortening": plain(request), "seed": seed}
-    if isinstance(request, Clip):
-        return to_json(request)
-    if isinstance(request, ClipRequest):
-        return {**plain(request), "settings": plain(request.settings)}
-    return {**plain(request), "clip": to_json(request.clip)}
+def unit_to_json(unit: Unit) -> dict[str, Any]:
+    """A unit of work as a JSON object; :func:`unit_from_json` reverses it."""
+    body = _BODIES[unit.act][0](unit.body)
+    return {"key": unit.key, "act": unit.act, "body": body, "seed": unit.seed}
 
 
-def refiner_request_from_json(data: Mapping[str, Any]) -> str | Shortening:
-    """Read a refiner's unit of work: a prompt, or a text that it shall shorten."""
-    return Shortening(**data["shortening"]) if "shortening" in data else str(data["prompt"])
+def unit_from_json(data: Mapping[str, Any]) -> Unit:
+    """Read a unit of work that :func:`unit_to_json` wrote.
+
+    Raises:
+        KeyError: If the object names no known act.
+        TypeError: If its body has other fields than that act's.
+    """
+    body = _BODIES[data["act"]][1](data["body"])
+    return Unit(data["key"], data["act"], body, data["seed"])
 
 
-def clip_request_from_json(data: Mapping[str, Any]) -> ClipRequest:
-    """Read a generator's unit of work."""
+def _same(body: Any) -> Any:
+    return body
+
+
+def _shortening(data: Mapping[str, Any]) -> Shortening:
+    return Shortening(**data)
+
+
+def _clip_request_to_json(request: ClipRequest) -> dict[str, Any]:
+    return {**plain(request), "settings": plain(request.settings)}
+
+
+def _clip_request(data: Mapping[str, Any]) -> ClipRequest:
     return ClipRequest(**{**data, "settings": VideoSettings(**data["settings"])})
 
 
-def judge_request_from_json(data: Mapping[str, Any]) -> JudgeRequest:
-    """Read a judge's unit of work."""
-    return JudgeRequest(clip_from_json(data["clip"]), data["prompt"], tuple(data["rules"]))
+def _judge_request_to_json(request: JudgeRequest) -> dict[str, Any]:
+    return {**plain(request), "clip": to_json(request.clip)}
 
 
-def clip_from_json(data: Mapping[str, Any]) -> Clip:
-    """Read a view's unit of work."""
+def _judge_request(data: Mapping[str, Any]) -> JudgeRequest:
+    return JudgeRequest(_clip(data["clip"]), data["prompt"], tuple(data["rules"]))
+
+
+def _clip(data: Mapping[str, Any]) -> Clip:
     clip = from_json(data)
     if not isinstance(clip, Clip):
         raise TypeError(f"Expected a clip, but got {type(clip).__name__}.")
     return clip
+
+
+_BODIES: Mapping[Act, tuple[Callable[[Any], Any], Callable[[Any], Body]]] = {
+    "refine": (_same, str),
+    "shorten": (plain, _shortening),
+    "generate": (_clip_request_to_json, _clip_request),
+    "view": (to_json, _clip),
+    "judge": (_judge_request_to_json, _judge_request),
+}
+"""By act, how a body becomes JSON, and back."""

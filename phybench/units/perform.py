@@ -10,10 +10,8 @@ from typing import Any
 from phybench.errors import StorageError
 from phybench.plugins.contracts import (
     Clip,
-    ClipRequest,
     Failure,
     Frames,
-    JudgeRequest,
     NoVideo,
     Refinement,
     Scale,
@@ -21,25 +19,21 @@ from phybench.plugins.contracts import (
     VideoFile,
 )
 from phybench.plugins.opened import Kind
-from phybench.prompts.length_budget import Shortening
 from phybench.units.codec import Value
+from phybench.units.unit import Unit
 from phybench.video.clip_store import store_clip
 
-Request = tuple[str, str | Shortening | ClipRequest | Clip | JudgeRequest, int]
-"""A unit of work: its key, what to do, and the seed where that is a refiner's prompt."""
 _MADE = (Frames, VideoFile, NoVideo)
 
 
-def timed(
-    kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path
-) -> tuple[list[Value], float]:
+def timed(kind: Kind, plugin: Any, units: Sequence[Unit], clips: Path) -> tuple[list[Value], float]:
     """Do one batch and say how many seconds it took; otherwise as :func:`perform`."""
     started = time.perf_counter()
-    results = perform(kind, plugin, requests, clips)
+    results = perform(kind, plugin, units, clips)
     return results, time.perf_counter() - started
 
 
-def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -> list[Value]:
+def perform(kind: Kind, plugin: Any, units: Sequence[Unit], clips: Path) -> list[Value]:
     """Do one batch.
 
     An exception of the plugin is tried again one input at a time, so that it becomes a failure of
@@ -48,42 +42,42 @@ def perform(kind: Kind, plugin: Any, requests: Sequence[Request], clips: Path) -
     Args:
         kind: The stage.
         plugin: The plugin of that stage.
-        requests: The batch.
+        units: The batch, all of that stage.
         clips: The cache's clip folder, where generated videos are stored.
 
     Returns:
-        One result per request, in order.
+        One result per unit, in order.
     """
-    bodies = [body for _, body, _ in requests]
+    bodies = [unit.body for unit in units]
     if kind == "refiner":
-        refined = _refined(plugin, requests)
+        refined = _refined(plugin, units)
         return [_checked_refinement(result) for result in refined]
     if kind == "judge":
         scores = _isolated(lambda part: plugin.score(bodies[part]), len(bodies))
         return [_checked_score(result, plugin.info.scale) for result in scores]
     if kind == "view":
         return _isolated(
-            lambda part: [_viewed(plugin, clip, clips, key) for key, clip, _ in requests[part]],
-            len(requests),
+            lambda part: [_viewed(plugin, unit, clips) for unit in units[part]],
+            len(units),
         )
     made = _isolated(lambda part: plugin.generate(bodies[part]), len(bodies))
-    return [_stored(video, clips, key) for video, (key, _, _) in zip(made, requests, strict=True)]
+    return [_stored(video, clips, unit.key) for video, unit in zip(made, units, strict=True)]
 
 
-def _refined(plugin: Any, requests: Sequence[Request]) -> list[Any]:
-    """Prompts to refine and texts to shorten, each kind in one call, in the order they came."""
+def _refined(plugin: Any, units: Sequence[Unit]) -> list[Any]:
+    """Prompts to refine and texts to shorten, each act in one call, in the order they came."""
     results: dict[int, Any] = {}
-    for kind, method in ((str, "refine"), (Shortening, "shorten")):
-        rows = [row for row, (_, body, _) in enumerate(requests) if isinstance(body, kind)]
+    for act in ("refine", "shorten"):
+        rows = [row for row, unit in enumerate(units) if unit.act == act]
         if rows:
-            made = _called(plugin, method, [requests[row] for row in rows])
+            made = _called(plugin, act, [units[row] for row in rows])
             results.update(zip(rows, made, strict=True))
-    return [results[row] for row in range(len(requests))]
+    return [results[row] for row in range(len(units))]
 
 
-def _called(plugin: Any, method: str, requests: Sequence[Request]) -> list[Any]:
-    bodies = [body for _, body, _ in requests]
-    seeds = [seed for _, _, seed in requests]
+def _called(plugin: Any, method: str, units: Sequence[Unit]) -> list[Any]:
+    bodies = [unit.body for unit in units]
+    seeds = [unit.seed for unit in units]
     call = getattr(plugin, method)
     return _isolated(lambda part: call(bodies[part], seeds[part]), len(bodies))
 
@@ -129,9 +123,9 @@ def _stored(made: Any, clips: Path, key: str) -> Value:
         raise StorageError(f"Cannot store a clip in {str(clips)!r}: {error}.") from error
 
 
-def _viewed(viewer: Any, clip: Any, clips: Path, key: str) -> Clip | Failure:
+def _viewed(viewer: Any, unit: Unit, clips: Path) -> Clip | Failure:
     try:
-        viewed: Clip | Failure = viewer.show(clip, clips, key)
+        viewed: Clip | Failure = viewer.show(unit.body, clips, unit.key)
     except OSError as error:
         raise StorageError(f"Cannot store a view in {str(clips)!r}: {error}.") from error
     return viewed

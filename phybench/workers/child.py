@@ -18,15 +18,8 @@ from phybench.errors import ConfigError, StorageError
 from phybench.machine.folders import cache_folder
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
-from phybench.units.codec import (
-    clip_from_json,
-    clip_request_from_json,
-    judge_request_from_json,
-    plain,
-    refiner_request_from_json,
-    to_json,
-)
-from phybench.units.perform import Request, timed
+from phybench.units.codec import plain, to_json, unit_from_json
+from phybench.units.perform import timed
 from phybench.workers.opening import construct
 
 
@@ -54,9 +47,9 @@ def _serve(hello: Mapping[str, Any], messages: Iterator[Any], replies: IO[str]) 
         return
     _reply(replies, {"info": _described(plugin)})
     for batch in messages:
-        requests = [_request(kind, row) for row in batch]
+        units = [unit_from_json(row) for row in batch]
         try:
-            results, seconds = timed(kind, plugin, requests, Path(hello["clips"]))
+            results, seconds = timed(kind, plugin, units, Path(hello["clips"]))
         except StorageError as error:
             _reply(replies, {"storage_error": str(error)})
         else:
@@ -81,17 +74,6 @@ def _described(plugin: Any) -> dict[str, Any]:
     info["video"] = plain(plugin.info.video) if plugin.info.video else None
     info["scale"] = plain(plugin.info.scale)
     return info
-
-
-def _request(kind: Kind, row: Mapping[str, Any]) -> Request:
-    body = row["body"]
-    if kind == "refiner":
-        return row["key"], refiner_request_from_json(body), body["seed"]
-    if kind == "generator":
-        return row["key"], clip_request_from_json(body), 0
-    if kind == "view":
-        return row["key"], clip_from_json(body), 0
-    return row["key"], judge_request_from_json(body), 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Protocol
 from phybench.errors import ConfigError
 from phybench.plugins.opened import Opened
 from phybench.units.codec import Value
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Done:
 
     Args:
         lane: The lane it was submitted to.
-        requests: The batch.
-        results: One result per request, or ``None`` if the worker died with the batch in hand.
+        units: The batch.
+        results: One result per unit, or ``None`` if the worker died with the batch in hand.
         seconds: How long the plugin took.
     """
 
     lane: int
-    requests: Sequence[Request]
+    units: Sequence[Unit]
     results: Sequence[Value] | None
     seconds: float = 0.0
 
@@ -45,7 +45,7 @@ class Executor(Protocol):
         """How many batches the lane can take right now."""
         ...
 
-    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+    def submit(self, lane: int, units: Sequence[Unit]) -> None:
         """Hand a batch to a lane that has a free slot."""
         ...
 

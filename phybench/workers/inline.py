@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phybench.plugins.opened import Opened
-from phybench.units.perform import Request, timed
+from phybench.units.perform import timed
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done
 
 
@@ -21,10 +22,10 @@ class InlineCalls:
         self._clips = clips
         self._done: list[Done] = []
 
-    def perform(self, lane: int, opened: Opened, requests: Sequence[Request]) -> None:
+    def perform(self, lane: int, opened: Opened, units: Sequence[Unit]) -> None:
         """Do a batch."""
-        results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
-        self._done.append(Done(lane, requests, results, seconds))
+        results, seconds = timed(opened.kind, opened.plugin, units, self._clips)
+        self._done.append(Done(lane, units, results, seconds))
 
     def take(self) -> list[Done]:
         """What was done since the last time."""

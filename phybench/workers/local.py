@@ -14,7 +14,7 @@ from pathlib import Path
 
 from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Opened
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done, refuse_gpu_shares, refuse_pool
 from phybench.workers.inline import InlineCalls
 from phybench.workers.process import WorkerDiedError, WorkerProcess
@@ -26,7 +26,7 @@ class _Lane:
     opened: Opened
     workers: int
     idle: list[WorkerProcess] = field(default_factory=list)
-    busy: dict[int, tuple[WorkerProcess, Sequence[Request]]] = field(default_factory=dict)
+    busy: dict[int, tuple[WorkerProcess, Sequence[Unit]]] = field(default_factory=dict)
 
 
 class LocalExecutor:
@@ -59,15 +59,15 @@ class LocalExecutor:
         this = self._lanes[lane]
         return this.workers - len(this.busy) if this.workers else 1
 
-    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+    def submit(self, lane: int, units: Sequence[Unit]) -> None:
         """Hand the batch to an idle worker, or start one."""
         this = self._lanes[lane]
         if not this.workers:
-            self._inline.perform(lane, this.opened, requests)
+            self._inline.perform(lane, this.opened, units)
             return
         worker = this.idle.pop() if this.idle else self._started(this)
-        worker.submit(requests)
-        this.busy[worker.fileno()] = (worker, requests)
+        worker.submit(units)
+        this.busy[worker.fileno()] = (worker, units)
 
     def wait(self) -> Sequence[Done]:
         """Wait for the next results of any worker."""
@@ -93,13 +93,13 @@ class LocalExecutor:
         return worker
 
     def _finish(self, lane: _Lane, descriptor: int) -> Done:
-        worker, requests = lane.busy.pop(descriptor)
+        worker, units = lane.busy.pop(descriptor)
         try:
             _ = worker.info
             results, seconds = worker.results()
         except WorkerDiedError:
             self._selector.unregister(worker)
             worker.close()
-            return Done(lane.number, requests, None)
+            return Done(lane.number, units, None)
         lane.idle.append(worker)
-        return Done(lane.number, requests, results, seconds)
+        return Done(lane.number, units, results, seconds)

@@ -15,8 +15,8 @@ from phybench.machine.folders import default_folder
 from phybench.plugins.contracts import PluginInfo, Scale, VideoSettings
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
-from phybench.units.codec import Value, from_json, request_to_json
-from phybench.units.perform import Request
+from phybench.units.codec import Value, from_json, unit_to_json
+from phybench.units.unit import Unit
 
 
 class WorkerDiedError(Exception):
@@ -87,11 +87,9 @@ class WorkerProcess:
             self._info = _info(message["info"])
         return self._info
 
-    def submit(self, requests: Sequence[Request]) -> None:
+    def submit(self, units: Sequence[Unit]) -> None:
         """Send a batch; a worker that is dead already shows it in :meth:`results`."""
-        self._send(
-            [{"key": key, "body": request_to_json(body, seed)} for key, body, seed in requests]
-        )
+        self._send([unit_to_json(unit) for unit in units])
 
     def results(self) -> tuple[list[Value], float]:
         """Wait for the batch's results and the seconds they took.

@@ -15,7 +15,7 @@ from phybench.plugins.contracts import Failure
 from phybench.plugins.opened import Opened
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done, Executor
 from phybench.workers.serial import SerialExecutor
 
@@ -27,7 +27,7 @@ Counted = Callable[[int], None]
 def run_all(
     opened: Opened,
     fingerprint: str,
-    requests: Sequence[Request],
+    units: Sequence[Unit],
     cache: Cache,
     *,
     executor: Executor | None = None,
@@ -41,7 +41,7 @@ def run_all(
     Args:
         opened: The plugin.
         fingerprint: What the keys of the units are made with.
-        requests: The units.
+        units: The units.
         cache: Where finished units are found and kept.
         executor: Who calls the plugin; default: this process, which leaves the plugin open.
         progress: Called after every batch.
@@ -55,15 +55,15 @@ def run_all(
     lanes = Lanes(executor or SerialExecutor(cache.folder / "clips"), cache)
     lane = lanes.open(opened, fingerprint)
     results: dict[int, Value] = {}
-    for number, request in enumerate(requests):
-        lanes.request(lane, request, partial(results.__setitem__, number))
+    for number, unit in enumerate(units):
+        lanes.request(lane, unit, partial(results.__setitem__, number))
     progress(len(results))
     lanes.dispatch()
     while lanes.settle():
         lanes.commit()
         progress(len(results))
         lanes.dispatch()
-    return [results[number] for number in range(len(requests))]
+    return [results[number] for number in range(len(units))]
 
 
 @dataclass(slots=True)
@@ -82,19 +82,19 @@ class Lane:
     opened: Opened
     number: int
     fingerprint: str
-    queue: deque[Request] = field(default_factory=deque)
+    queue: deque[Unit] = field(default_factory=deque)
     waiting: dict[str, list[Then]] = field(default_factory=dict)
     alone: set[str] = field(default_factory=set)
 
-    def batch(self) -> list[Request]:
+    def batch(self) -> list[Unit]:
         """The next batch; a unit whose worker died before goes alone."""
-        if self.queue[0][0] in self.alone:
+        if self.queue[0].key in self.alone:
             return [self.queue.popleft()]
-        taken: list[Request] = []
+        taken: list[Unit] = []
         while (
             self.queue
             and len(taken) < self.opened.info.max_batch
-            and self.queue[0][0] not in self.alone
+            and self.queue[0].key not in self.alone
         ):
             taken.append(self.queue.popleft())
         return taken
@@ -122,13 +122,13 @@ class Lanes:
         self._lanes.append(lane)
         return lane
 
-    def request(self, lane: Lane, request: Request, then: Then) -> bool:
+    def request(self, lane: Lane, unit: Unit, then: Then) -> bool:
         """Have a unit done and its result handed to ``then``.
 
         Returns:
             Whether the result was known, and ``then`` has been called already.
         """
-        key = request[0]
+        key = unit.key
         if key in lane.waiting:
             lane.waiting[key].append(then)
             return False
@@ -137,7 +137,7 @@ class Lanes:
             then(known)
             return True
         lane.waiting[key] = [then]
-        lane.queue.append(request)
+        lane.queue.append(unit)
         return False
 
     def dispatch(self) -> None:
@@ -186,27 +186,27 @@ class Lanes:
         self._in_flight -= 1
         lane = next(lane for lane in self._lanes if lane.number == done.lane)
         if done.results is None:
-            self._bury(lane, done.requests)
+            self._bury(lane, done.units)
             return
         count, seconds = self._timings.get(lane.fingerprint, (0, 0.0))
-        self._timings[lane.fingerprint] = count + len(done.requests), seconds + done.seconds
-        for (key, _, _), result in zip(done.requests, done.results, strict=True):
+        self._timings[lane.fingerprint] = count + len(done.units), seconds + done.seconds
+        for unit, result in zip(done.units, done.results, strict=True):
             if not isinstance(result, Failure):
-                self._units[key] = result
-            self._deliver(lane, key, result)
+                self._units[unit.key] = result
+            self._deliver(lane, unit.key, result)
 
-    def _bury(self, lane: Lane, requests: Sequence[Request]) -> None:
+    def _bury(self, lane: Lane, units: Sequence[Unit]) -> None:
         """A worker died: its units are tried again one by one, and fail if they kill again."""
-        for request in requests:
-            key = request[0]
-            if key in lane.alone or len(requests) == 1:
+        for unit in units:
+            key = unit.key
+            if key in lane.alone or len(units) == 1:
                 died = Failure(
                     "worker-died", "The worker died while it worked on this.", retryable=True
                 )
                 self._deliver(lane, key, died)
             else:
                 lane.alone.add(key)
-                lane.queue.append(request)
+                lane.queue.append(unit)
 
     def _deliver(self, lane: Lane, key: str, result: Value) -> None:
         lane.alone.discard(key)

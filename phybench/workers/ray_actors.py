@@ -23,7 +23,8 @@ from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Kind, Opened
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import Value
-from phybench.units.perform import Request, timed
+from phybench.units.perform import timed
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done, refuse_pool
 from phybench.workers.inline import InlineCalls
 from phybench.workers.opening import open_plugin
@@ -57,11 +58,11 @@ class PluginActor:
             return ConfigError(str(error))
         return None
 
-    def perform(self, requests: Sequence[Request]) -> tuple[list[Value], float] | PhybenchError:
+    def perform(self, units: Sequence[Unit]) -> tuple[list[Value], float] | PhybenchError:
         """Do a batch, after :meth:`prepare`; otherwise as there."""
         try:
             with cache_folder(self._clips.parent):
-                return timed(self._kind, self._plugin, requests, self._clips)
+                return timed(self._kind, self._plugin, units, self._clips)
         except StorageError as error:
             return StorageError(str(error))
 
@@ -98,17 +99,17 @@ class _Lane:
     actors: int = 0
     stillborn: int = 0
     idle: list[Any] = field(default_factory=list)
-    backlog: deque[Sequence[Request]] = field(default_factory=deque)
+    backlog: deque[Sequence[Unit]] = field(default_factory=deque)
     taken: int = 0
 
 
 @dataclass(slots=True)
 class _Call:
-    """What an actor is doing; ``requests`` is ``None`` while it starts."""
+    """What an actor is doing; ``units`` is ``None`` while it starts."""
 
     lane: _Lane
     actor: Any
-    requests: Sequence[Request] | None
+    units: Sequence[Unit] | None
 
 
 class RayExecutor:
@@ -170,14 +171,14 @@ class RayExecutor:
         this = self._lanes[lane]
         return this.workers - this.taken if this.workers else 1
 
-    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+    def submit(self, lane: int, units: Sequence[Unit]) -> None:
         """Hand the batch to an idle actor, or to the next that is."""
         this = self._lanes[lane]
         if not this.workers:
-            self._inline.perform(lane, this.opened, requests)
+            self._inline.perform(lane, this.opened, units)
             return
         this.taken += 1
-        this.backlog.append(requests)
+        this.backlog.append(units)
         self._feed(this)
 
     def wait(self) -> Sequence[Done]:
@@ -212,9 +213,9 @@ class RayExecutor:
     def _feed(self, lane: _Lane) -> None:
         """Give waiting batches to idle actors, and start actors for the rest."""
         while lane.backlog and lane.idle:
-            actor, requests = lane.idle.pop(), lane.backlog.popleft()
-            self._calls[actor.perform.remote(list(requests))] = _Call(lane, actor, requests)
-        starting = sum(one.lane is lane and one.requests is None for one in self._calls.values())
+            actor, units = lane.idle.pop(), lane.backlog.popleft()
+            self._calls[actor.perform.remote(list(units))] = _Call(lane, actor, units)
+        starting = sum(one.lane is lane and one.units is None for one in self._calls.values())
         for _ in range(len(lane.backlog) - starting):
             if lane.actors >= lane.workers or not self._has_room(lane):
                 return
@@ -250,17 +251,17 @@ class RayExecutor:
         except RayActorError:
             self._ray.kill(call.actor)  # it may only be out of reach, with its share of a GPU
             lane.actors -= 1
-            if call.requests is not None:
-                return [self._done(lane, call.requests, None)]
+            if call.units is not None:
+                return [self._done(lane, call.units, None)]
             lane.stillborn += 1
             return []
         if isinstance(answer, PhybenchError):
             raise answer
         lane.idle.append(call.actor)
-        if call.requests is None:
+        if call.units is None:
             lane.stillborn = 0
             return []
-        return [self._done(lane, call.requests, *answer)]
+        return [self._done(lane, call.units, *answer)]
 
     def _given_up(self) -> list[Done]:
         """What waits for actors that keep dying before they can work."""
@@ -273,12 +274,12 @@ class RayExecutor:
     def _done(
         self,
         lane: _Lane,
-        requests: Sequence[Request],
+        units: Sequence[Unit],
         results: Sequence[Value] | None,
         seconds: float = 0.0,
     ) -> Done:
         lane.taken -= 1
-        return Done(lane.number, requests, results, seconds)
+        return Done(lane.number, units, results, seconds)
 
     def _check_gpus(self) -> None:
         there = self._ray.cluster_resources().get("GPU", 0.0)

@@ -21,7 +21,7 @@ from phybench.plugins.contracts import (
 from phybench.plugins.opened import Kind
 from phybench.plugins.spec import PluginSpec
 from phybench.units.codec import Value
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.workers.process import WorkerDiedError, WorkerProcess
 
 
@@ -46,19 +46,21 @@ class RemotePlugin:
         self, prompts: Sequence[str], seeds: Sequence[int]
     ) -> Sequence[Refinement | Failure]:
         """Rewrite prompts over there."""
-        requests = [("", prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
-        return [
-            result for result in self._call(requests) if isinstance(result, Refinement | Failure)
+        units = [
+            Unit("", "refine", prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)
         ]
+        return [result for result in self._call(units) if isinstance(result, Refinement | Failure)]
 
     def score(self, requests: Sequence[JudgeRequest]) -> Sequence[Score | Failure]:
         """Score clips over there."""
-        results = self._call([("", request, 0) for request in requests])
+        results = self._call([Unit("", "judge", request) for request in requests])
         return [result for result in results if isinstance(result, Score | Failure)]
 
     def generate(self, requests: Sequence[ClipRequest]) -> Sequence[VideoFile | NoVideo | Failure]:
         """Make clips over there; they come back as files of a temporary folder."""
-        named = [(f"{index:08d}", request, 0) for index, request in enumerate(requests)]
+        named = [
+            Unit(f"{index:08d}", "generate", request) for index, request in enumerate(requests)
+        ]
         return [
             _as_made(result) for result in self._call(named) if isinstance(result, Clip | Failure)
         ]
@@ -68,8 +70,8 @@ class RemotePlugin:
         self._worker.close()
         self._clips.cleanup()
 
-    def _call(self, requests: Sequence[Request]) -> list[Value]:
-        self._worker.submit(requests)
+    def _call(self, units: Sequence[Unit]) -> list[Value]:
+        self._worker.submit(units)
         try:
             return self._worker.results()[0]
         except WorkerDiedError:
@@ -78,7 +80,7 @@ class RemotePlugin:
             self._worker = self._start()
             _ = self._worker.info
             died = Failure("worker-died", f"The worker ended with {status}.", retryable=True)
-            return [died for _ in requests]
+            return [died for _ in units]
 
 
 def _as_made(clip: Clip | Failure) -> VideoFile | NoVideo | Failure:

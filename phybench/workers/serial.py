@@ -7,7 +7,8 @@ from pathlib import Path
 
 from phybench.plugins.abilities import Closing
 from phybench.plugins.opened import Opened
-from phybench.units.perform import Request, timed
+from phybench.units.perform import timed
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done, refuse_pool
 
 
@@ -21,7 +22,7 @@ class SerialExecutor:
     def __init__(self, clips: Path) -> None:
         self._clips = clips
         self._lanes: list[Opened] = []
-        self._pending: tuple[int, Sequence[Request]] | None = None
+        self._pending: tuple[int, Sequence[Unit]] | None = None
 
     def open(self, opened: Opened) -> int:
         """Make a lane for a plugin and return its number."""
@@ -33,19 +34,19 @@ class SerialExecutor:
         """One batch in all."""
         return 0 if self._pending else 1
 
-    def submit(self, lane: int, requests: Sequence[Request]) -> None:
+    def submit(self, lane: int, units: Sequence[Unit]) -> None:
         """Keep the batch until someone waits for it."""
-        self._pending = (lane, requests)
+        self._pending = (lane, units)
 
     def wait(self) -> Sequence[Done]:
         """Do the batch."""
         if self._pending is None:
             return ()
-        lane, requests = self._pending
+        lane, units = self._pending
         opened = self._lanes[lane]
-        results, seconds = timed(opened.kind, opened.plugin, requests, self._clips)
+        results, seconds = timed(opened.kind, opened.plugin, units, self._clips)
         self._pending = None
-        return [Done(lane, requests, results, seconds)]
+        return [Done(lane, units, results, seconds)]
 
     def close(self) -> None:
         """Let the plugins give back what they hold."""

@@ -18,7 +18,7 @@ from phybench.plugins.spec import parse_spec
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import clip_key, fingerprint, score_key
-from phybench.units.perform import Request
+from phybench.units.unit import Act, Unit
 from phybench.workers.opening import open_alone
 from phybench.workers.queue import run_all
 
@@ -96,10 +96,11 @@ class Laboratory:
     def run(self, trials: Sequence[Trial]) -> list[TrialOutcome]:
         """Make and judge a clip for each trial, in order; equal trials are done once."""
         requests = [ClipRequest(trial.text, trial.seed) for trial in trials]
-        clips = self._cached(self.generator, requests, clip_key)
+        clips = self._results("generate", self.generator, requests, clip_key)
         judged = [row for row, clip in enumerate(clips) if isinstance(clip, Clip)]
         asked = [JudgeRequest(clips[row], trials[row].prompt) for row in judged]  # type: ignore[arg-type]
-        scores = dict(zip(judged, self._cached(self.judge, asked, score_key), strict=True))
+        judgements = self._results("judge", self.judge, asked, score_key)
+        scores = dict(zip(judged, judgements, strict=True))
         return [
             TrialOutcome(_as(Clip, clip), _as(Score, scores.get(row, clip)))
             for row, clip in enumerate(clips)
@@ -123,14 +124,14 @@ class Laboratory:
             if callable(getattr(opened.plugin, "close", None)):
                 opened.plugin.close()
 
-    def _cached(
-        self, opened: Opened, bodies: Sequence[Any], key_of: Callable[[str, Any], str]
+    def _results(
+        self, act: Act, opened: Opened, bodies: Sequence[Any], key_of: Callable[[str, Any], str]
     ) -> list[Value]:
         """Results from the cache, and from the plugin where they are not there yet."""
         digest = fingerprint(opened)
-        requests: list[Request] = [(key_of(digest, body), body, 0) for body in bodies]
+        units = [Unit(key_of(digest, body), act, body) for body in bodies]
         with Cache(default_folder()) as cache:
-            return run_all(opened, digest, requests, cache)
+            return run_all(opened, digest, units, cache)
 
 
 def _as(wanted: type, value: Any) -> Any:

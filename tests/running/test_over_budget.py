@@ -21,7 +21,8 @@ from phybench.plugins.spec import PluginSpec
 from phybench.prompts.length_budget import Shortening
 from phybench.running.runner import RunOutcome, execute
 from phybench.units.cache import Cache
-from phybench.units.codec import refiner_request_from_json, request_to_json
+from phybench.units.codec import unit_from_json, unit_to_json
+from phybench.units.unit import Unit
 from phybench.workers.choice import make_executor
 
 BUDGET = 8
@@ -198,7 +199,8 @@ def test_the_words_asked_for_fit_the_budget(words: list[str], budget: int, per_w
     asked = Shortening("p", " ".join(words), "", tokens, budget)
     assert asked.words == 1 or asked.words * tokens / len(words) <= 0.9 * budget + 1e-9
     assert asked.words < max(2, len(words))
-    assert refiner_request_from_json(json.loads(json.dumps(request_to_json(asked, 3)))) == asked
+    unit = Unit("key", "shorten", asked, 3)
+    assert unit_from_json(json.loads(json.dumps(unit_to_json(unit)))) == unit
 
 
 def test_a_hosted_refiner_is_told_the_limit_and_paid_once(examples: Path) -> None:

@@ -29,6 +29,7 @@ from phybench.plugins.spec import make_spec, parse_spec
 from phybench.running.pipeline import StageCount
 from phybench.running.runner import execute
 from phybench.units.cache import Cache
+from phybench.units.unit import Unit
 from phybench.workers.choice import make_executor
 from phybench.workers.opening import open_plugin
 from phybench.workers.ray_actors import PluginActor, RayExecutor
@@ -158,8 +159,12 @@ def test_an_actor_that_does_not_see_the_clips_says_so_before_any_work(tmp_path: 
     assert str(tmp_path) in str(answer)
     (tmp_path / "marker").touch()
     assert actor.prepare() is None
-    results, seconds = actor.perform([("key", "a ball falls", 0)])
+    results, seconds = actor.perform([Unit("key", "refine", "a ball falls", 0)])
     assert (results[0].text, seconds >= 0) == ("a ball falls", True)
+
+
+def _clip(key: str, seed: int) -> Unit:
+    return Unit(key, "generate", ClipRequest("a ball falls", seed))
 
 
 def test_errors_that_end_a_run_come_back_as_values(examples: Path) -> None:
@@ -173,10 +178,10 @@ def test_errors_that_end_a_run_come_back_as_values(examples: Path) -> None:
     (clips / "marker").touch()
     actor = PluginActor("generator", parse_spec("tabletop"), clips, "marker")
     assert actor.prepare() is None
-    assert isinstance(actor.perform([("key1", ClipRequest("a ball falls", 0), 0)]), tuple)
+    assert isinstance(actor.perform([_clip("key1", 0)]), tuple)
     shutil.rmtree(clips)
     clips.touch()
-    answer = actor.perform([("key2", ClipRequest("a ball falls", 1), 0)])
+    answer = actor.perform([_clip("key2", 1)])
     assert isinstance(answer, StorageError)
     assert str(clips) in str(answer)
 

@@ -20,7 +20,8 @@ from phybench.prompts.seeds import item_seed
 from phybench.refiners.rewriting.chain_of_thought import ChainOfThought, ReasoningFormatError, parse
 from phybench.units.cache import Cache
 from phybench.units.keys import fingerprint, refinement_key
-from phybench.units.perform import Request, perform
+from phybench.units.perform import perform
+from phybench.units.unit import Unit
 from phybench.workers.opening import open_alone
 
 from .triples import Triple, triple
@@ -108,14 +109,14 @@ def _answers(
     teacher = open_alone("refiner", parse_spec(spec))
     mark = fingerprint(teacher)
     answers: dict[str, object] = {}
-    open_requests: list[tuple[str, Request]] = []
+    open_requests: list[tuple[str, Unit]] = []
     for name, text in questions:
         own = item_seed(seed, name, 0)
         key = refinement_key(mark, teacher.info, text, own)
         known = cache.get(key)
         answers[name] = known
         if known is None:
-            open_requests.append((name, (key, text, own)))
+            open_requests.append((name, Unit(key, "refine", text, own)))
     size = teacher.info.max_batch
     for start in range(0, len(open_requests), size):
         answers |= _ask(teacher, open_requests[start : start + size], cache)
@@ -124,12 +125,12 @@ def _answers(
     return answers
 
 
-def _ask(teacher: Opened, batch: Sequence[tuple[str, Request]], cache: Cache) -> dict[str, object]:
-    requests = [request for _, request in batch]
-    results = perform("refiner", teacher.plugin, requests, cache.folder / "clips")
+def _ask(teacher: Opened, batch: Sequence[tuple[str, Unit]], cache: Cache) -> dict[str, object]:
+    units = [unit for _, unit in batch]
+    results = perform("refiner", teacher.plugin, units, cache.folder / "clips")
     cache.put(
-        (request[0], result)
-        for request, result in zip(requests, results, strict=True)
+        (unit.key, result)
+        for unit, result in zip(units, results, strict=True)
         if isinstance(result, Refinement)
     )
     return {name: result for (name, _), result in zip(batch, results, strict=True)}

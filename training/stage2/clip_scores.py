@@ -22,7 +22,7 @@ from phybench.plugins.opened import Opened
 from phybench.units.cache import Cache
 from phybench.units.codec import Value
 from phybench.units.keys import clip_key, fingerprint, score_key
-from phybench.units.perform import Request
+from phybench.units.unit import Unit
 from phybench.workers.executor import Done, Executor
 
 
@@ -62,7 +62,7 @@ class _Lane:
     opened: Opened
     number: int
     fingerprint: str
-    queue: deque[Request] = field(default_factory=deque)
+    queue: deque[Unit] = field(default_factory=deque)
     waiting: dict[str, list[Callable[[Value], None]]] = field(default_factory=dict)
     alone: set[str] = field(default_factory=set)
 
@@ -188,31 +188,31 @@ class _Service:
     def _finish(self, done: Done) -> None:
         lane = next(lane for lane in self._lanes if lane.number == done.lane)
         if done.results is None:
-            self._bury(lane, done.requests)
+            self._bury(lane, done.units)
             return
-        pairs = list(zip(done.requests, done.results, strict=True))
-        fresh = [(request[0], value) for request, value in pairs if not isinstance(value, Failure)]
+        pairs = list(zip(done.units, done.results, strict=True))
+        fresh = [(unit.key, value) for unit, value in pairs if not isinstance(value, Failure)]
         self._cache.put(fresh, {lane.fingerprint: (len(pairs), done.seconds)})
-        for request, value in pairs:
-            self._deliver(lane, request[0], value)
+        for unit, value in pairs:
+            self._deliver(lane, unit.key, value)
 
-    def _bury(self, lane: _Lane, requests: Sequence[Request]) -> None:
+    def _bury(self, lane: _Lane, units: Sequence[Unit]) -> None:
         """A worker died: its units go alone, and fail if they kill again."""
-        for request in requests:
-            if request[0] in lane.alone or len(requests) == 1:
+        for unit in units:
+            if unit.key in lane.alone or len(units) == 1:
                 died = Failure("worker-died", "The worker died while it worked on this.")
-                self._deliver(lane, request[0], died)
+                self._deliver(lane, unit.key, died)
             else:
-                lane.alone.add(request[0])
-                lane.queue.append(request)
+                lane.alone.add(unit.key)
+                lane.queue.append(unit)
 
     def _deliver(self, lane: _Lane, key: str, value: Value) -> None:
         lane.alone.discard(key)
         for then in lane.waiting.pop(key):
             then(value)
 
-    def _ask(self, lane: _Lane, request: Request, then: Callable[[Value], None]) -> None:
-        key = request[0]
+    def _ask(self, lane: _Lane, unit: Unit, then: Callable[[Value], None]) -> None:
+        key = unit.key
         if key in lane.waiting:
             lane.waiting[key].append(then)
             return
@@ -221,13 +221,14 @@ class _Service:
             then(known)
             return
         lane.waiting[key] = [then]
-        lane.queue.append(request)
+        lane.queue.append(unit)
 
     def _start(self, sample: Sample, future: Future[Judged]) -> None:
         self._pending.add(future)
         lane = self._lanes[0]
         key = clip_key(lane.fingerprint, sample.request)
-        self._ask(lane, (key, sample.request, 0), lambda made: self._made(sample, future, made))
+        unit = Unit(key, "generate", sample.request)
+        self._ask(lane, unit, lambda made: self._made(sample, future, made))
 
     def _made(self, sample: Sample, future: Future[Judged], made: Value) -> None:
         if not isinstance(made, Clip):
@@ -245,22 +246,23 @@ class _Service:
                 if len(scores) == len(sample.judges):
                     self._give(future, Judged(made, scores))
 
-            self._ask(lane, (score_key(lane.fingerprint, request), request, 0), judged)
+            unit = Unit(score_key(lane.fingerprint, request), "judge", request)
+            self._ask(lane, unit, judged)
 
     def _give(self, future: Future[Judged], result: Judged) -> None:
         self._pending.discard(future)
         _settle(future, result)
 
 
-def _batch(lane: _Lane, free: int) -> list[Request]:
+def _batch(lane: _Lane, free: int) -> list[Unit]:
     """The next batch, no larger than the free workers' share of what waits.
 
     A unit whose worker died before goes alone.
     """
     most = min(lane.opened.info.max_batch, math.ceil(len(lane.queue) / free))
     taken = [lane.queue.popleft()]
-    if taken[0][0] in lane.alone:
+    if taken[0].key in lane.alone:
         return taken
-    while lane.queue and len(taken) < most and lane.queue[0][0] not in lane.alone:
+    while lane.queue and len(taken) < most and lane.queue[0].key not in lane.alone:
         taken.append(lane.queue.popleft())
     return taken
