@@ -61,6 +61,7 @@ def test_importing_stays_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_leaderboard_is_that_of_the_file(results: RunResults) -> None:
     with (results.folder / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -160,6 +161,7 @@ def test_texts_are_refined() -> None:
     assert isinstance(refused, Failure)
 
 
+@pytest.mark.slow
 def test_the_readme_says_what_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

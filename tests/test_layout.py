@@ -133,6 +133,7 @@ def test_functions_are_short_and_documented() -> None:
     assert statistics.mean(documented) >= LEAST_DOCUMENTED
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_architecture_is_what_the_code_is() -> None:
     """After a change of the tree run ``python docs/make_architecture.py``."""
     assert PICTURE.read_text("utf-8") == draw()

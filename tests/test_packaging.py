@@ -30,6 +30,7 @@ def test_every_folder_of_code_is_a_package_that_gets_installed() -> None:
     assert there == set(SETTINGS["packages"])
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")

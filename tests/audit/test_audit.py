@@ -155,6 +155,7 @@ def intact(count: int) -> list[Intact]:
     return [Intact(f"c{number}", texts[number % 2], ball(), 8.0) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_seeing_judge_is_told_from_a_blind_one() -> None:
     clips = intact(8)
     found = audit_judge(opened(CountsRed()), clips)
@@ -168,6 +169,7 @@ def test_a_seeing_judge_is_told_from_a_blind_one() -> None:
     assert any("Not shown to notice" in flag and "teleported" in flag for flag in found.flags)
 
 
+@pytest.mark.slow
 def test_a_constant_judge_gets_one_half_and_is_flagged() -> None:
     found = audit_judge(opened(AlwaysFour()), intact(6))
     compared = [one for one in found.preferences if one.ties]
@@ -179,6 +181,7 @@ def test_a_constant_judge_gets_one_half_and_is_flagged() -> None:
     assert any(line.startswith("removed: preference 0.50") for line in shortfalls(found, 0.9, 0.95))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_audit() -> None:
     clips = intact(4)
     assert audit_judge(opened(CountsRed()), clips, seed=3) == audit_judge(
@@ -195,6 +198,7 @@ def test_pairs_without_two_scores_are_counted_not_guessed() -> None:
     assert found.rate == 0.75
 
 
+@pytest.mark.slow
 def test_tabletop_gives_lawful_clips_and_every_violation() -> None:
     from phybench.tabletop.world.violations import BREACHES
 
@@ -205,6 +209,7 @@ def test_tabletop_gives_lawful_clips_and_every_violation() -> None:
     assert {pair.violation for pair in pairs} == {row.violation for row in BREACHES}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CLIPS.exists(), reason="VideoPhy-2 clips are not there")
 def test_real_clips_can_be_audited() -> None:
     clips = from_table(CLIPS / "sa_pc.csv", CLIPS / "clips", limit=2)
@@ -223,6 +228,7 @@ def test_real_clips_can_be_audited() -> None:
     assert found.preferences[0].ties == 2
 
 
+@pytest.mark.slow
 def test_command_audits_a_folder_and_enforces_a_bar(tmp_path: Path) -> None:
     for number, text in enumerate(("a red ball slides", "a blue box waits")):
         write_frames(tmp_path / f"{number}.mp4", ball(), 8.0)

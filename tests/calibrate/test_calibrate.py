@@ -70,6 +70,7 @@ def rated(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     return judge, human
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_correlation() -> None:
     rng = np.random.default_rng(2)
     truth = float(np.corrcoef(*rated(rng, 400_000))[0, 1])
@@ -130,6 +131,7 @@ def test_ranking_counts_only_pairs_that_people_tell_apart() -> None:
     assert (upside_down.separated, upside_down.same_order) == (3, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LABELS.exists(), reason="VideoPhy-1 labels are not there")
 def test_videophy1_human_labels_give_the_published_table() -> None:
     """Joint, SA and PC of VideoPhy-1's README, in per cent.
@@ -269,6 +271,7 @@ def test_a_run_with_two_judges_is_calibrated(tmp_path: Path) -> None:
     assert "prediction-powered" in page.read_text()
 
 
+@pytest.mark.slow
 def test_kinematic_agrees_with_the_truth_of_tabletop(tmp_path: Path) -> None:
     """Pixels against the simulator's truth, on clips of prompts that leave much unsaid."""
     config = run_config(

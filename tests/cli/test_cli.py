@@ -46,6 +46,7 @@ def test_version_and_help() -> None:
         assert command in words
 
 
+@pytest.mark.slow
 def test_run_prints_the_table_and_resumes(examples: Path) -> None:
     write_prompts(examples, 4)
     first = run("-o", "out")
@@ -57,6 +58,7 @@ def test_run_prints_the_table_and_resumes(examples: Path) -> None:
     assert "judge" not in again.stderr
 
 
+@pytest.mark.slow
 def test_the_default_folder_follows_from_the_config(examples: Path) -> None:
     write_prompts(examples, 2)
     run()
@@ -158,6 +160,7 @@ def test_an_unusable_cache_folder_is_named(examples: Path) -> None:
     assert "PHYBENCH_CACHE" in done.stderr
 
 
+@pytest.mark.slow
 def test_plan_tells_what_is_left_and_what_it_takes(examples: Path) -> None:
     write_prompts(examples, 4)
     before = json.loads(phybench("plan", *RUN[1:], "-p", "prompts.txt", "--json").stdout)
@@ -175,6 +178,7 @@ def test_plan_tells_what_is_left_and_what_it_takes(examples: Path) -> None:
     assert all(stage["units"] == stage["cached"] for stage in after["stages"])
 
 
+@pytest.mark.slow
 def test_refine_writes_one_line_per_prompt(examples: Path) -> None:
     done = phybench("refine", "-r", "shout:marks=2", "a ball falls", "a cup\ntips")
     assert done.stdout.splitlines() == ["A BALL FALLS!!", "A CUP TIPS!!"]
@@ -277,6 +281,7 @@ def test_refine_refuses_what_it_cannot_do(
     assert words in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -347,6 +352,7 @@ def test_list_names_everything(examples: Path) -> None:
     assert "shout" in phybench("list").stdout
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_ready_and_what_is_not(examples: Path) -> None:
     found = json.loads(phybench("doctor", "--json").stdout)
     state = {(one["kind"], one["name"]): one for one in found["plugins"]}

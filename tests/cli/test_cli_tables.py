@@ -11,6 +11,7 @@ from tools.clip_files import write_clip
 from tools.harness import phybench, write_prompts
 
 
+@pytest.mark.slow
 def test_leaderboard_joins_runs_of_one_kind(examples: Path) -> None:
     write_prompts(examples, 3)
     run("-o", "both")
@@ -28,6 +29,7 @@ def test_leaderboard_joins_runs_of_one_kind(examples: Path) -> None:
     assert Path("p/brightness-difference.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_leaderboard_refuses_to_mix_what_differs(examples: Path) -> None:
     write_prompts(examples, 3)
     run("-o", "one")

@@ -21,6 +21,7 @@ TABLETOP = {
 PROMPTS = Path("tabletop-test")
 
 
+@pytest.mark.slow
 def test_run_without_arguments_does_the_main_job(workplace: Path) -> None:
     done = phybench("run", "--limit", "6")
     assert done.returncode == 0, done.stderr
@@ -65,6 +66,7 @@ def test_the_model_of_the_simulated_world_is_no_default_elsewhere(workplace: Pat
     assert refiners == {"identity", "template"}
 
 
+@pytest.mark.slow
 def test_workers_and_order_change_no_byte_of_a_clip(workplace: Path) -> None:
     def clips(folder: str) -> dict:
         return {
@@ -99,6 +101,7 @@ def test_the_world_has_room_for_refiners(workplace: Path) -> None:
     assert lost <= 0.05
 
 
+@pytest.mark.slow
 def test_settings_reach_the_clips(workplace: Path) -> None:
     done = phybench(
         *("run", "-r", "identity", "-j", "oracle", "--limit", "2", "--seeds", "1", "-o", "out"),

@@ -208,6 +208,7 @@ def test_an_unfinished_run_is_refused(golden: tuple[Path, Scores, Scores]) -> No
         record_baseline(golden[0], Policy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", [50, 150, 500])
 def test_no_drift_no_alarm_and_the_claimed_drift_is_seen(prompts: int, tmp_path: Path) -> None:
     """Noise flips 20 % of the outcomes; alarms at most 1 %, and >= 80 % at the claimed drop."""

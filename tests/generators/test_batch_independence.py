@@ -76,6 +76,7 @@ def digest(made: object) -> str:
     return text_digest(str(made.frames.shape), made.frames.tobytes().hex(), str(made.fps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", ["tabletop", "cogvideox", "wan2.1-1.3b", "videocrafter2", "lavie", "command"]
 )

@@ -35,6 +35,7 @@ def failure(result: object, kind: str) -> Failure:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rest",
     ["--prompt={prompt} --seed={seed} --out={output}",

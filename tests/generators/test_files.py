@@ -37,6 +37,7 @@ def clips(examples: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_contract(clips: Path) -> None:
     requests = [ClipRequest("a ball", 1), ClipRequest("a cube", 2), ClipRequest("a cube", 3, k=1)]
     check_generator(
@@ -194,6 +195,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 def test_videophy_labels_reproduce_the_published_leaderboard(workplace: Path, shared: Path) -> None:
     labels = shared / "data" / "videophy1" / "human_labels.csv"
     config = run_config(

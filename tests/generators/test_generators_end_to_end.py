@@ -62,6 +62,7 @@ def judged(folder: Path, expected: int) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.slow
 def test_open_models_run_and_resume(prompts: Path, cogvideox: str, ports: list[str]) -> None:
     torch.set_num_threads(1)
     config = run_config(
@@ -158,6 +159,7 @@ def test_plans_that_would_fail_are_refused_before_work(prompts: Path, cogvideox:
     assert "1 of 1 texts are longer than the 226 tokens that `cogvideox` reads" in long
 
 
+@pytest.mark.slow
 def test_generators_keep_the_contract(cogvideox: str, ports: list[str]) -> None:
     requests = [ClipRequest(text, seed) for seed, text in enumerate(PROMPTS)]
     for spec in (cogvideox, *ports):

@@ -132,6 +132,7 @@ def rates(rewrite, rows, seeds=2):
     return sa.mean(), pc.mean(), (sa & pc).mean()
 
 
+@pytest.mark.slow
 def test_refiners_have_room_to_differ():
     """600 prompts x 2 seeds: the standard error of a rate is at most 2 points."""
     rows, template = build("test"), Template()
@@ -144,6 +145,7 @@ def test_refiners_have_room_to_differ():
     assert refined[2] <= 0.65
 
 
+@pytest.mark.slow
 def test_removing_or_drowning_the_subject_loses_adherence():
     rows = build("test")[:150]
     identity = rates(lambda text: text, rows)

@@ -262,6 +262,7 @@ def test_a_clip_that_never_fits_is_a_failure_to_retry(random_folder, clip, monke
     assert (result.kind, result.retryable) == ("memory", True)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_clips(random_folder, clip):
     judge = VideoPhy2(model=str(random_folder), reading="expected", batch=2, max_new_tokens=1)
     judge.score([JudgeRequest(clip, "a ball")])

@@ -197,6 +197,7 @@ def test_prompts_keep_their_places_whatever_answers_first():
             assert result.text == f"A video of prompt {number}."
 
 
+@pytest.mark.slow
 def test_a_thousand_prompts_at_once():
     """50 ms per reply at concurrency 32 is 1.6 s at best; none lost, doubled or misplaced."""
     prompts = [f"prompt {number} of many" for number in range(1000)]

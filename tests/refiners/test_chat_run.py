@@ -23,6 +23,7 @@ def asked(body):
     return json.loads(body["messages"][-1]["content"])["text"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_pays_for_no_refinement_twice(examples):
     """Killed while the last eight replies are on their way; only those are asked for again."""
     gate, arrived = threading.Event(), threading.Semaphore(0)

@@ -88,6 +88,7 @@ def local(model, instructions, **options):
     return Local(model=str(model), instructions=instructions, **{**settings, **options})
 
 
+@pytest.mark.slow
 def test_reply_becomes_text_and_reasoning(taught, instructions):
     refined = local(taught, instructions).refine(PROMPTS, SEEDS)
     expected = [REPLIES[prompt] for prompt in PROMPTS]
@@ -221,6 +222,7 @@ def test_fingerprint_names_weights_and_wording(taught, untaught, instructions):
         assert other != base
 
 
+@pytest.mark.slow
 def test_gpu_memory_follows_from_the_weights(taught, instructions, tmp_path):
     import shutil
 

@@ -77,12 +77,14 @@ def phyprompt(folder, **options):
     return PhyPrompt(checkpoint=str(folder), **settings)
 
 
+@pytest.mark.slow
 def test_reasoning_and_prompt_are_told_apart(checkpoint):
     refined = phyprompt(checkpoint).refine(PROMPTS, [0, 1])
     expected = [(CHAINS[text].prompt, CHAINS[text].reasoning) for text in PROMPTS]
     assert [(one.text, one.reasoning) for one in refined] == expected
 
 
+@pytest.mark.slow
 def test_adapter_checkpoint_runs_on_its_base(checkpoint, tmp_path, tokenizer):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -102,6 +104,7 @@ def test_adapter_checkpoint_runs_on_its_base(checkpoint, tmp_path, tokenizer):
         phyprompt(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_reply_that_cannot_be_used_is_drawn_again(tmp_path, tokenizer):
     """The model has learnt two replies to one prompt, one of them without a prompt at its end."""
     model, text = build_model(len(tokenizer)), PROMPTS[0]

@@ -22,6 +22,7 @@ def test_the_bundled_checkpoint_is_small_and_went_through_both_stages():
     assert sum(path.stat().st_size for path in folder.iterdir()) < 25e6
 
 
+@pytest.mark.slow
 def test_it_keeps_the_users_words_and_adds_lawful_ones():
     pytest.importorskip("torch")
     refiner = create("refiner", "phyprompt-mini")

@@ -62,6 +62,7 @@ def test_prompts_and_results_correspond():
     assert isinstance(Template(), Refiner)
 
 
+@pytest.mark.slow
 def test_the_event_of_a_prompt_stays_what_it_was():
     changed = [
         row.text
@@ -72,6 +73,7 @@ def test_the_event_of_a_prompt_stays_what_it_was():
     assert len(changed) <= 0.01 * len(build("test")), changed[:5]
 
 
+@pytest.mark.slow
 def test_most_videophy2_prompts_hold_a_known_event():
     if not VIDEOPHY2.exists():
         pytest.skip("needs ../shared/data")
@@ -81,6 +83,7 @@ def test_most_videophy2_prompts_hold_a_known_event():
     assert known / len(captions) > 0.5
 
 
+@pytest.mark.slow
 def test_it_uses_none_of_the_generators_own_sentences():
     ours = {rule["says"] for rule in lexicon()["outcomes"].values()}
     for row in build("test")[:100]:

@@ -42,6 +42,7 @@ def vpo(checkpoint, template=""):
     return Vpo(model=str(checkpoint), template=template, device="cpu", batch=2)
 
 
+@pytest.mark.slow
 def test_the_whole_reply_is_the_prompt(checkpoint, template):
     refined = vpo(checkpoint, template).refine(PROMPTS, [0, 1])
     assert [one.text for one in refined] == list(REPLIES.values())

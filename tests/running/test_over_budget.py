@@ -203,6 +203,7 @@ def test_the_words_asked_for_fit_the_budget(words: list[str], budget: int, per_w
     assert unit_from_json(json.loads(json.dumps(unit_to_json(unit)))) == unit
 
 
+@pytest.mark.slow
 def test_a_hosted_refiner_is_told_the_limit_and_paid_once(examples: Path) -> None:
     """`tabletop` reads 512 words; the first reply has 600, the second 30."""
     pytest.importorskip("openai", reason="the extra `api` is not installed")

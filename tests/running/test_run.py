@@ -93,6 +93,7 @@ def test_arms_share_their_seeds(examples: Path) -> None:
     assert len({next(iter(found)) for found in seeds.values()}) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "workers", "batch"),
     [("serial", None, ""), ("local", 1, ""), ("local", 3, ""), ("serial", None, "reversed")],
@@ -287,6 +288,7 @@ def test_a_plan_says_what_units_with_a_price_will_cost(examples: Path) -> None:
     assert "bar: 12 to do (0 cached), time unknown, about 3.00 USD" in found.to_text()
 
 
+@pytest.mark.slow
 def test_workers_of_a_pool_share_the_cores(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refiner that says how many threads its process may use."""
     source = (

@@ -71,6 +71,7 @@ def test_two_views_share_no_score_and_no_table(examples: Path) -> None:
         do_run(run_config(prompts), Path("one"), Path("cache"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "workers"), [("local", 1), ("local", 2)])
 def test_a_view_does_not_depend_on_how_it_is_made(
     examples: Path, executor: str, workers: int | None
@@ -185,6 +186,7 @@ def test_labels_need_no_clip_even_under_a_view(examples: Path) -> None:
     assert (outcome.counts["view"].total, outcome.counts["view"].done) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_a_view(examples: Path) -> None:
     write_prompts(examples, 2)
     command = ("run", "-r", "identity", "-g", "bar", "-j", "brightness", "-p", "prompts.txt")
@@ -213,6 +215,7 @@ def test_a_config_file_takes_a_view(examples: Path, text: str) -> None:
     assert build_plan(RunConfig(**read_config(Path("run.yaml")))).view == VIEWED["view"]
 
 
+@pytest.mark.slow
 def test_score_shows_clips_as_a_run_would(examples: Path) -> None:
     write_clip(examples / "c.mp4", frames=16)
     Path("bad.mp4").write_bytes(b"nothing")

@@ -81,6 +81,7 @@ def wilson_coverage(
     return covered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prompts", "seeds"), [(50, 2), (100, 2), (50, 3)])
 def test_clustered_coverage_by_enumeration(prompts: int, seeds: int) -> None:
     """Exact coverage with several seeds: never below 93 %, and little above 97 % at the edge."""

@@ -54,6 +54,7 @@ def test_no_difference_has_p_one() -> None:
         mcnemar(-1, 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:

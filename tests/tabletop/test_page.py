@@ -53,6 +53,7 @@ def test_a_sheet_shows_the_lawful_clip_and_every_violation():
     assert picture.shape == (len(labels) * 66, 9 * 66, 3)
 
 
+@pytest.mark.slow
 def test_the_command_draws_every_family(tmp_path):
     pictures.write_pictures(tmp_path)
     assert {path.stem for path in tmp_path.iterdir()} == set(FAMILIES)

@@ -132,6 +132,7 @@ def test_a_second_process_on_the_same_run_is_refused_with_the_holder(examples: P
     assert do_run(config, Path("out"), Path("cache")).failures == 0
 
 
+@pytest.mark.slow
 def test_two_runs_can_share_a_cache_at_the_same_time(examples: Path) -> None:
     prompts = write_prompts(examples, 40)
     reference = do_run(run_config(prompts), Path("reference"), Path("cache0"))
@@ -149,6 +150,7 @@ def test_two_runs_can_share_a_cache_at_the_same_time(examples: Path) -> None:
         assert numbers(outcome) == numbers(reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", ["cache", "run"])
 def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(
     examples: Path, small_disk: Path, full: str
@@ -166,12 +168,14 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(
     assert numbers(do_run(config, out, cache)) == numbers(reference)
 
 
+@pytest.mark.slow
 def test_a_dying_worker_costs_its_unit_not_the_run(deadly_judge: Path) -> None:
     config = run_config(write_prompts(deadly_judge, 12), judges=("deadly",))
     outcome = do_run(config, Path("out"), Path("cache"), "local", 2)
     assert_only_the_deadly_prompt_failed(outcome, Path("out"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_resumable_run_and_says_how(examples: Path) -> None:
     prompts = write_prompts(examples, 800)
     process = subprocess.Popen(

@@ -60,6 +60,7 @@ def cluster(deadly_judge: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     ray.shutdown()
 
 
+@pytest.mark.slow
 def test_actors_give_the_numbers_of_one_process_and_a_dying_one_costs_its_unit(
     cluster: Path,
 ) -> None:

@@ -32,6 +32,7 @@ from phybench.plugins.contracts import ClipRequest, Failure, Generator, VideoSet
 from phybench.plugins.registry import create, names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFAULT)
 def test_preset_generates_the_asked_clip_and_repeats_it(make: Make, name: str) -> None:
     check_preset(make, name)
@@ -97,6 +98,7 @@ def test_cards_name_arguments_that_their_pipeline_has(path: Path) -> None:
 TEXTS = ["a ball falls", "water pours into a glass", "the man throws a stone", "a box slides"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [2, 4])
 @pytest.mark.parametrize("name", ["cogvideox", "wan2.1-1.3b", "ltx-0.9", "animatediff-sd15"])
 def test_batch_and_neighbours_change_no_pixel(make: Make, name: str, batch: int) -> None:

@@ -234,6 +234,7 @@ def test_checkpoints_of_other_sizes_run(
     assert out.std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -322,6 +323,7 @@ def test_clips_are_deterministic_and_independent_of_neighbours(checkpoint: Path)
     assert not np.array_equal(together[0].frames, together[1].frames)
 
 
+@pytest.mark.slow
 def test_options_change_clip_and_fingerprint(checkpoint: Path) -> None:
     request = [ClipRequest("a ball falls", 1)]
     base = make(checkpoint)

@@ -191,6 +191,7 @@ def footage(shared) -> list[Path]:
     return clips
 
 
+@pytest.mark.slow
 def test_real_footage_is_unscored(footage):
     for clip in footage[:4]:
         assert assess(*read_frames(clip), LIMITS).reason

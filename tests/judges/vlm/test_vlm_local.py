@@ -110,6 +110,7 @@ def test_greedy_answers_become_scores(folder, clip):
     assert judge.info.gpu_gib == 0
 
 
+@pytest.mark.slow
 def test_sampling_follows_the_seed_and_leaves_the_processes_random_state_alone(folder, clip):
     torch.manual_seed(123)
     before = torch.get_rng_state()

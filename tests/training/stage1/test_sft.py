@@ -17,6 +17,7 @@ from phybench.training.stage1.sft import check_lengths, sft_dataset, train_sft
 from phybench.training.stage2.timing import timing_key
 
 
+@pytest.mark.slow
 def test_stage_one_gives_a_checkpoint_that_the_refiner_runs(tiny):
     folder = tiny.folder / "phyprompt-mini-sft"
     card = read_card(folder)
@@ -71,6 +72,7 @@ def test_samples_that_would_be_cut_are_refused(tiny, tmp_path):
         check_lengths(triples(), tokenizer, tiny(tmp_path, "grpo.max_new_tokens=20"))
 
 
+@pytest.mark.slow
 def test_an_adapter_is_merged_and_a_broken_off_stage_continues(tiny, tmp_path, monkeypatch):
     import torch
     from safetensors.torch import load_file
@@ -116,6 +118,7 @@ def test_a_key_that_is_newer_than_a_training_does_not_keep_it_from_continuing(tm
         claim(recipe.final, "grpo", recipe)
 
 
+@pytest.mark.slow
 def test_a_new_model_first_learns_to_copy_and_that_once(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("PHYBENCH_CACHE", str(tmp_path / "cache"))
     changes = [

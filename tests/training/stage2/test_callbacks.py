@@ -46,6 +46,7 @@ def test_reward_up_and_holdout_flat_is_seen_as_hacking(tmp_path):
     assert "hold-out judge lags" in hacking(log)
 
 
+@pytest.mark.slow
 def test_hacking_stops_training_and_leaves_no_finished_checkpoint(tiny, workplace, monkeypatch):
     recipe = tiny(workplace / "o", "grpo.steps=4", "grpo.eval_every=1", "reward.holdout=oracle")
     path = recipe.final / "training" / "log.jsonl"

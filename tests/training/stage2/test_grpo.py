@@ -95,6 +95,7 @@ def loss_by_hand(batch, clip, beta):
     return ((per_token * mask).sum(1) / np.maximum(mask.sum(1), 1)).mean()
 
 
+@pytest.mark.slow
 def test_advantage_kl_clip_and_schedule_agree_with_numpy(bench):
     trainer = bench("grpo.iterations=2", "grpo.learning_rate=0.02", "grpo.beta=0.1")
     seen = recorded(trainer)
@@ -153,12 +154,14 @@ def test_a_sample_without_a_reward_has_no_advantage_and_no_part_in_the_baseline(
     assert all(row["status"] != "scored" for row in rows[4 * of_second : 4 * of_second + 4])
 
 
+@pytest.mark.slow
 def test_time_stands_still_while_a_rollout_is_used_twice(bench):
     trainer = bench("grpo.iterations=2")
     trainer.train()
     assert sorted({row["step"] for row in rewards(trainer)}) == [0, 2]
 
 
+@pytest.mark.slow
 def test_without_repeated_use_the_ratio_is_one_and_the_clip_idle(bench):
     trainer = bench("grpo.steps=2")
     trainer.train()
@@ -208,6 +211,7 @@ def raw(name, reply, prompt):
     return (getattr(Words.rate(rewrite.prompt), name) - 1) / 4
 
 
+@pytest.mark.slow
 def test_a_curriculum_by_callback_and_two_rewards_gives_the_same_advantages(bench, tiny, tmp_path):
     from transformers import AutoTokenizer, TrainerCallback
     from trl import GRPOTrainer
@@ -243,6 +247,7 @@ def test_a_curriculum_by_callback_and_two_rewards_gives_the_same_advantages(benc
     assert np.array(found) == pytest.approx(np.array(expected), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_reference_is_stage_ones_model_and_the_first_kl_is_zero(bench):
     import torch
     from safetensors.torch import load_file
@@ -263,6 +268,7 @@ def tiny_start(trainer):
     return Path(trainer.model.config._name_or_path)
 
 
+@pytest.mark.slow
 def test_an_adapter_leaves_stage_one_as_the_reference_also_after_a_resume(bench):
     import torch
     from safetensors.torch import load_file
@@ -294,6 +300,7 @@ def test_evaluation_before_training_does_not_divide_by_zero(bench):
     assert found["eval_curriculum/w_sa"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_raw_parts_reach_the_trainers_own_history(bench):
     trainer = bench("grpo.steps=2")
     trainer.train()
@@ -301,6 +308,7 @@ def test_the_raw_parts_reach_the_trainers_own_history(bench):
     assert [row["step"] for row in steps] == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_log_says_where_a_steps_time_went(bench):
     trainer = bench("grpo.steps=4", "grpo.iterations=2")
     trainer.train()
@@ -319,6 +327,7 @@ def test_the_log_says_where_a_steps_time_went(bench):
     assert not any("eval_seconds/rollout" in row for row in evaluated)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_sees_the_prompts_and_rewards_of_an_uninterrupted_one(bench):
     from transformers import TrainerCallback
 

@@ -293,6 +293,7 @@ def test_what_breaks_the_service_reaches_the_trainer(bench, tmp_path):
         at([("A ball falls.", said("Up."))])
 
 
+@pytest.mark.slow
 def test_rewards_do_not_depend_on_the_executor(tmp_path):
     prompts = ["A red ball falls onto a table.", "A blue cube slides along a table."]
     pairs = [(text, said(f"{text} Gravity pulls it down.")) for text in prompts for _ in range(2)]
