@@ -7,6 +7,7 @@ with the code, and ``tests/test_layout.py`` takes the floors from here.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -56,6 +57,7 @@ _STYLE = (
 )
 
 
+@cache
 def modules() -> dict[str, tuple[Path, ast.Module]]:
     """Every module of the project by its dotted name, with its file and syntax tree."""
     found = {}

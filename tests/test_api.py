@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tools.places import ROOT
 
 import phybench
 from phybench import Failure, PluginInfo, Refinement
 from phybench.errors import ConfigError
 from phybench.running.results import RunResults
 
-ROOT = Path(__file__).parents[1]
 TEXTS = ["a red ball rolls down a ramp", "a blue cube falls on a table"]
 
 

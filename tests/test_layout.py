@@ -20,12 +20,12 @@ from make_architecture import FLOORS, PICTURE, PLUGINS, draw, imports, modules, 
 
 FOLDERS = ("phybench", *PLUGINS)
 MAY_REACH = {
-    "cli": ("training", "refiners"),
-    "api": ("refiners",),
-    "training": ("refiners",),
+    "cli": ("phybench.training", "phybench.refiners.serving"),
+    "api": ("phybench.refiners.rewriter",),
+    "training": ("phybench.refiners",),
 }
-"""Who may import a folder of plugins: the commands that training and the server of refiners have of
-their own, `phybench.refiner()`, and training, which writes what the refiner `phyprompt` reads."""
+"""Who may import what of the folders of plugins: the commands that training and the server of
+refiners have of their own, `phybench.refiner()`, and training, which writes what `phyprompt` reads."""
 ALIASES = ("phybench.contracts", "phybench.digest", "phybench.testing", "phybench.__main__")
 """Public doors of the house: they belong to no floor, and nothing inside goes through them."""
 MOST_FILES, MOST_LINES, MEDIAN_LINES, LEAST_DOCUMENTED = 17, 400, 10, 0.97
@@ -33,6 +33,10 @@ MOST_FILES, MOST_LINES, MEDIAN_LINES, LEAST_DOCUMENTED = 17, 400, 10, 0.97
 
 MODULES = modules()
 ARROWS = imports(MODULES)
+
+
+def may_reach(name: str, other: str) -> bool:
+    return other.startswith(MAY_REACH.get(room(name), ("nothing",)))
 
 
 def test_no_import_goes_in_a_circle() -> None:
@@ -56,7 +60,7 @@ def test_no_room_imports_one_above_it() -> None:
         for name, others in ARROWS.items()
         for other in others
         if room(name) in floor and room(name) != room(other)
-        if room(other) not in MAY_REACH.get(room(name), ())
+        if not may_reach(name, other)
         if floor.get(room(other), -1) <= floor[room(name)]
     ]
     assert not upwards
@@ -75,7 +79,7 @@ def test_plugins_import_no_other_kind_of_plugin(kind: str) -> None:
         for name, others in ARROWS.items()
         for other in others
         if room(name) == kind and room(other) in PLUGINS
-        if room(other) not in {kind, *MAY_REACH.get(kind, ())}
+        if room(other) != kind and not may_reach(name, other)
     ]
     assert not crossing
 
@@ -133,7 +137,6 @@ def test_functions_are_short_and_documented() -> None:
     assert statistics.mean(documented) >= LEAST_DOCUMENTED
 
 
-@pytest.mark.slow
 def test_the_picture_of_the_architecture_is_what_the_code_is() -> None:
     """After a change of the tree run ``python docs/make_architecture.py``."""
     assert PICTURE.read_text("utf-8") == draw()

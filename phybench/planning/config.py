@@ -145,7 +145,7 @@ OPTIONS = tuple(RunKeywords.__annotations__)
 """Every option of a run, by its name in YAML and Python."""
 
 
-def run_options(given: Mapping[str, Any], file: Path | None = None, where: str = "") -> RunOptions:
+def run_options(given: Mapping[str, Any], file: Path | None = None) -> RunOptions:
     """Read a run's options: what is given wins over the file, the file over the defaults.
 
     ``settings`` are put together field by field.
@@ -153,14 +153,13 @@ def run_options(given: Mapping[str, Any], file: Path | None = None, where: str =
     Args:
         given: Options by name (:data:`OPTIONS`); ``None`` stands for an option that is not given.
         file: A YAML file with options.
-        where: Who gave them, for messages, as in "Expected `seeds` in 'run.yaml' to be …".
 
     Raises:
         ConfigError: If an option is unknown, of a wrong type or out of range, or the file cannot
             be read.
     """
     below = read_config(file) if file else {}
-    above = option_values(given, where)
+    above = option_values(given)
     settings = _laid_over(below.get("settings"), above.get("settings"))
     wanted = {**below, **above, "settings": settings}
     own = {each.name for each in fields(RunConfig)}
@@ -232,7 +231,7 @@ def option_values(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 
     Args:
         given: Options by name, as they were typed.
-        where: Who gave them, for messages.
+        where: Who gave them, for messages, as in "Expected `seeds` in 'run.yaml' to be …".
 
     Raises:
         ConfigError: If an option is unknown or of a wrong type.

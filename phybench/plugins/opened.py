@@ -11,16 +11,10 @@ from phybench.plugins.spec import PluginSpec
 
 Kind = Literal["refiner", "generator", "view", "judge"]
 """A stage of a run. A view is no plugin of anyone's: its options alone say what it is."""
-
-
 Plugin = Refiner | Generator | Judge
 Asked = PluginSpec | Plugin
 """How a plugin is asked for: by a SPEC, or from Python as an object that is there already."""
-
-
 KINDS: tuple[Kind, ...] = ("refiner", "generator", "judge")
-
-
 METHODS: Mapping[Kind, str] = {"refiner": "refine", "generator": "generate", "judge": "score"}
 
 
