@@ -25,7 +25,8 @@ MAY_REACH = {
     "training": ("phybench.refiners",),
 }
 """Who may import what of the folders of plugins: the commands that training and the server of
-refiners have of their own, `phybench.refiner()`, and training, which writes what `phyprompt` reads."""
+refiners have of their own, `phybench.refiner()`, and training, which writes what `phyprompt`
+reads."""
 ALIASES = ("phybench.contracts", "phybench.digest", "phybench.testing", "phybench.__main__")
 """Public doors of the house: they belong to no floor, and nothing inside goes through them."""
 MOST_FILES, MOST_LINES, MEDIAN_LINES, LEAST_DOCUMENTED = 17, 400, 10, 0.97
