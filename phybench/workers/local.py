@@ -25,6 +25,7 @@ class _Lane:
     number: int
     opened: Opened
     workers: int
+    alive: list[WorkerProcess] = field(default_factory=list)
     idle: list[WorkerProcess] = field(default_factory=list)
     busy: dict[int, tuple[WorkerProcess, Sequence[Unit]]] = field(default_factory=dict)
 
@@ -79,7 +80,8 @@ class LocalExecutor:
     def close(self) -> None:
         """End all workers."""
         for lane in self._lanes:
-            for worker in (*lane.idle, *(worker for worker, _ in lane.busy.values())):
+            # Not by way of `idle` and `busy`: Ctrl-C may come while a worker is in neither.
+            for worker in lane.alive:
                 worker.close()
             if isinstance(lane.opened.plugin, Closing):
                 lane.opened.plugin.close()
@@ -89,6 +91,7 @@ class LocalExecutor:
         # Workers of a pool share the cores; if each took all, they would halve each other's speed.
         threads = max(1, (os.cpu_count() or 1) // lane.workers)
         worker = WorkerProcess(lane.opened.kind, lane.opened.spec, self._clips, threads)
+        lane.alive.append(worker)
         self._selector.register(worker, selectors.EVENT_READ, lane.number)
         return worker
 
@@ -99,6 +102,7 @@ class LocalExecutor:
             results, seconds = worker.results()
         except WorkerDiedError:
             self._selector.unregister(worker)
+            lane.alive.remove(worker)
             worker.close()
             return Done(lane.number, units, None)
         lane.idle.append(worker)

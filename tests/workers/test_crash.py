@@ -191,6 +191,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_says_how(examples: Path) -> None:
     assert process.returncode == 130
     assert b"same command" in words
     assert b"Traceback" not in words
+    assert b"Traceback" not in words
     check_folder()
     finished = do_run(run_config(prompts), Path("out"), Path("cache"))
     assert all(cell.counts["scored"] == 1600 for cell in finished.cells)
